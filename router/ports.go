@@ -1,0 +1,130 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Sender publishes messages. Each route lane has its own.
+type Sender interface {
+	// Send publishes env to target, mandatory and confirmed, and returns before
+	// the broker has answered. If Send returns nil, receipt.Settle is called
+	// exactly once; if it returns an error, never. Messages of one Sender
+	// reach the broker in the order of the calls; calls are not concurrent.
+	// Send waits while too much is in flight or the broker has blocked the
+	// connection, until ctx ends. Env must not change until the receipt is
+	// settled.
+	Send(ctx context.Context, target Target, env *Envelope, receipt Receipt) error
+	// Close gives the Sender's channel back. Receipts still open are settled
+	// with ErrUnconfirmed.
+	Close()
+}
+
+// Receipt learns what became of a published message.
+type Receipt interface {
+	// Settle is called with nil when the broker has confirmed and not returned
+	// the message, else with an error that wraps ErrUnroutable, ErrNacked or
+	// ErrUnconfirmed, or ErrUnsendable. It is called from a goroutine of the Sender's and must
+	// not block.
+	Settle(err error)
+}
+
+// Source is what a route listens to.
+type Source struct {
+	Queue      string
+	Prefetch   int  // ≥ 1; how many deliveries may be unsettled at once
+	Priority   int  // consumer priority, 0 is the broker's default
+	Exclusive  bool // the only consumer of the queue
+	SingleLane bool // deliveries are handled in order by one lane
+
+	// DrainTimeout bounds how long Listen waits for unsettled deliveries after
+	// its ctx has ended.
+	DrainTimeout time.Duration
+}
+
+// Listener consumes a queue.
+type Listener interface {
+	// Listen hands every delivery of the source to handle, one call at a time,
+	// in the broker's order, and consumes again after every loss of connection,
+	// channel or consumer, until ctx ends. It then stops consuming, gives
+	// what was not handed over back to the broker, waits for the rest to be
+	// settled, at most DrainTimeout, and returns nil. It returns early, with
+	// an error that names the cause, only for what retrying cannot mend.
+	// handle owns the delivery until it is settled.
+	Listen(ctx context.Context, source Source, handle func(*Delivery)) error
+}
+
+// Delivery is a message that waits to be settled.
+type Delivery struct {
+	Envelope Envelope
+	Settler  Settler
+	Tag      uint64
+}
+
+// Settler settles deliveries of one consumer session. Its methods may be called
+// from any goroutine, once for each tag, and do not block on the network.
+type Settler interface {
+	// Ack acknowledges; acknowledgements may be sent later and together.
+	Ack(tag uint64)
+	// Requeue gives the delivery back to the broker.
+	Requeue(tag uint64)
+	// Live reports whether the session can still settle. When it cannot, the
+	// broker delivers the message again and Ack and Requeue do nothing.
+	Live() bool
+}
+
+// Filter is one filter's instance as one lane uses it. It is not safe for
+// concurrent use.
+type Filter interface {
+	// Run takes the filter's part in stage: it changes env, and fills d.
+	// An error means that the message failed, and that env and d may be half
+	// changed no more than the filter's own delta allows: a filter's changes
+	// are all applied or none. Errors are or wrap *FilterError.
+	Run(ctx context.Context, stage Stage, env *Envelope, d *Decision) error
+	// Close frees the instance.
+	Close()
+}
+
+// FilterSource makes instances of one loaded filter. It is safe for concurrent
+// use.
+type FilterSource interface {
+	Name() string
+	Stages() StageSet
+	// Instance makes an instance for one lane.
+	Instance(ctx context.Context) (Filter, error)
+}
+
+// FilterError is the failure of one message in one filter.
+type FilterError struct {
+	Filter    string
+	Stage     Stage
+	Class     string // trap, deadline, memory, exit, invalid, error, host: bounded, for metrics
+	Retryable bool   // the filter said that trying again may help
+	Err       error
+}
+
+// Error names the filter, the stage, the class and the cause.
+func (e *FilterError) Error() string {
+	return "filter " + e.Filter + ": " + e.Stage.String() + ": " + e.Class + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *FilterError) Unwrap() error { return e.Err }
+
+// What can become of a published message other than success.
+var (
+	// ErrUnroutable: the broker returned the message, no queue took it.
+	ErrUnroutable = errors.New("unroutable")
+	// ErrNacked: the broker refused the message, for example a full queue.
+	ErrNacked = errors.New("refused by the broker")
+	// ErrUnconfirmed: the channel or connection was lost, or the confirm timed
+	// out; the broker may have the message or not.
+	ErrUnconfirmed = errors.New("not confirmed")
+	// ErrUnsendable: the message cannot be published as it is, for example a
+	// property the broker refuses or a name over 255 bytes; trying again does
+	// not help.
+	ErrUnsendable = errors.New("cannot be sent")
+	// ErrClosed: the Sender or Listener was closed.
+	ErrClosed = errors.New("closed")
+)
