@@ -77,7 +77,8 @@ type Settler interface {
 // Filter is one filter's instance as one lane uses it. It is not safe for
 // concurrent use.
 type Filter interface {
-	// Run takes the filter's part in stage: it changes env, and fills d.
+	// Run takes the filter's part in stage: it changes env, and fills d. In the
+	// stages Pack and Encode, d.Targets holds the one target that env is for.
 	// An error means that the message failed, and that env and d may be half
 	// changed no more than the filter's own delta allows: a filter's changes
 	// are all applied or none. Errors are or wrap *FilterError.

@@ -1,0 +1,255 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Reasons why a message is dead-lettered, besides "filter-" and the class of a
+// FilterError. They appear in the x-router-reason header and in metrics.
+const (
+	ReasonUnroutable  = "unroutable"
+	ReasonUnsendable  = "unsendable"
+	ReasonNacked      = "nacked"
+	ReasonUnconfirmed = "unconfirmed"
+	ReasonUndecided   = "undecided"
+	ReasonRejected    = "rejected"
+	ReasonNotAllowed  = "not-allowed"
+	ReasonTooLarge    = "too-large"
+	ReasonAttempts    = "attempts"
+)
+
+// failure says why a message cannot be sent on and what to do about it.
+type failure struct {
+	reason string
+	filter string
+	stage  string
+	err    error
+	policy Policy
+	delay  time.Duration // of PolicyRetry; 0 is the route's backoff
+}
+
+// process runs the filters over a flight's message and fills its outputs. No
+// failure and no outputs means that a filter dropped the message.
+func (l *lane) process(ctx context.Context, f *flight) *failure {
+	cfg := &l.route.cfg
+	f.env = f.delivery.Envelope.Clone()
+	f.forward = verdictForward
+	if !cfg.AllowCC {
+		// The broker would send copies to queues that the route never named.
+		f.env.DelHeader("CC")
+		f.env.DelHeader("BCC")
+	}
+	if n := len(f.env.Body); n > cfg.MaxMessage {
+		return &failure{
+			reason: ReasonTooLarge, policy: PolicyDeadLetter,
+			err: fmt.Errorf("the body has %d bytes; max_message is %d", n, cfg.MaxMessage),
+		}
+	}
+	d := &l.decision
+	d.Reset()
+	for stage := Decode; stage <= Decide; stage++ {
+		if fail := l.stage(ctx, stage, &f.env, d); fail != nil {
+			return fail
+		}
+		if final(d.Action) {
+			break
+		}
+	}
+	switch d.Action {
+	case Drop:
+		return nil
+	case Reject:
+		return l.rejected(d)
+	case Retry:
+		return l.retry(d)
+	case Reply:
+		return l.reply(f)
+	}
+	return l.forward(ctx, f, d)
+}
+
+func final(a Action) bool {
+	return a == Drop || a == Reject || a == Retry || a == Reply
+}
+
+// stage runs the filters of one stage until one has said the last word.
+func (l *lane) stage(ctx context.Context, stage Stage, env *Envelope, d *Decision) *failure {
+	for _, i := range l.route.chain[stage] {
+		if err := l.filters[i].Run(ctx, stage, env, d); err != nil {
+			if fail := l.filterFailed(i, stage, err); fail != nil {
+				return fail
+			}
+			continue
+		}
+		if final(d.Action) || d.Stop {
+			break
+		}
+	}
+	d.Stop = false
+	return nil
+}
+
+// filterFailed returns what a filter's error means for the message; nil when
+// the message goes on without the filter.
+func (l *lane) filterFailed(i int, stage Stage, err error) *failure {
+	use := l.route.cfg.Filters[i]
+	policy := use.OnError
+	if policy == PolicyDefault {
+		policy = l.route.cfg.OnError
+	}
+	class := "host"
+	var fe *FilterError
+	if errors.As(err, &fe) {
+		class = fe.Class
+		if fe.Retryable {
+			policy = PolicyRetry
+		}
+	}
+	l.route.stat.filterFailures.Add(1)
+	if policy == PolicyPass {
+		return nil
+	}
+	return &failure{
+		reason: "filter-" + class, filter: use.Source.Name(), stage: stage.String(),
+		err: err, policy: policy,
+	}
+}
+
+func (l *lane) rejected(d *Decision) *failure {
+	return &failure{reason: ReasonRejected, stage: Decide.String(), err: errors.New(d.Reason), policy: PolicyDeadLetter}
+}
+
+func (l *lane) retry(d *Decision) *failure {
+	return &failure{
+		reason: ReasonAttempts, stage: Decide.String(), policy: PolicyRetry, delay: d.Delay,
+		err: fmt.Errorf("a filter asked to try again: %s", d.Reason),
+	}
+}
+
+// reply addresses the envelope to its caller.
+func (l *lane) reply(f *flight) *failure {
+	request := &f.delivery.Envelope.Properties
+	if request.ReplyTo == "" {
+		return &failure{
+			reason: ReasonRejected, stage: Decide.String(), policy: PolicyDeadLetter,
+			err: errors.New("a filter answered a message that names no reply_to"),
+		}
+	}
+	if !l.route.cfg.Allow.permitsReply(request.ReplyTo) {
+		return &failure{
+			reason: ReasonNotAllowed, stage: Decide.String(), policy: PolicyDeadLetter,
+			err: fmt.Errorf("replies to queue %q are not allowed; name it in the route's allow", request.ReplyTo),
+		}
+	}
+	f.env.ReplyTo, f.env.Expiration = "", ""
+	f.env.CorrelationID = request.CorrelationID
+	if f.env.CorrelationID == "" {
+		f.env.CorrelationID = request.MessageID
+	}
+	f.forward = verdictReply
+	f.add(&f.env, Target{Kind: TargetQueue, Queue: request.ReplyTo})
+	return nil
+}
+
+// forward addresses the envelope, and those a filter made, to their targets.
+func (l *lane) forward(ctx context.Context, f *flight, d *Decision) *failure {
+	targets := d.Targets
+	if d.Action == Undecided && len(d.Emitted) == 0 {
+		targets = l.route.cfg.Send
+		if len(targets) == 0 {
+			return l.undecided()
+		}
+	}
+	if fail := l.addressed(ctx, f, &f.env, targets); fail != nil {
+		return fail
+	}
+	for i := range d.Emitted {
+		m := &d.Emitted[i]
+		targets := m.Targets
+		if len(targets) == 0 {
+			targets = l.route.cfg.Send
+		}
+		if len(targets) == 0 {
+			return l.undecided()
+		}
+		// The decision's memory serves the next message while this one is
+		// still under way.
+		env := m.Envelope
+		if fail := l.addressed(ctx, f, &env, targets); fail != nil {
+			return fail
+		}
+	}
+	return nil
+}
+
+func (l *lane) undecided() *failure {
+	policy := l.route.cfg.OnError
+	if policy == PolicyPass {
+		policy = PolicyDeadLetter
+	}
+	return &failure{
+		reason: ReasonUndecided, stage: Decide.String(), policy: policy,
+		err: errors.New("no filter decided and the route names no target"),
+	}
+}
+
+func (l *lane) addressed(ctx context.Context, f *flight, env *Envelope, targets []Target) *failure {
+	chain := &l.route.chain
+	for _, t := range targets {
+		if !l.permits(t) {
+			return &failure{
+				reason: ReasonNotAllowed, stage: Decide.String(), policy: PolicyDeadLetter,
+				err: fmt.Errorf("a filter chose %s, which the route's allow does not permit", t),
+			}
+		}
+		if len(chain[Pack]) == 0 && len(chain[Encode]) == 0 {
+			f.add(env, t)
+			continue
+		}
+		own := env.Clone()
+		dropped, fail := l.pack(ctx, &own, t)
+		if fail != nil {
+			return fail
+		}
+		if !dropped {
+			f.add(&own, t)
+		}
+	}
+	return nil
+}
+
+// pack runs the stages that a message passes once for each target. A filter may
+// drop the message for this target alone.
+func (l *lane) pack(ctx context.Context, env *Envelope, t Target) (dropped bool, fail *failure) {
+	d := &l.packing
+	for stage := Pack; stage <= Encode; stage++ {
+		d.Reset()
+		d.Targets = append(d.Targets, t)
+		if fail := l.stage(ctx, stage, env, d); fail != nil {
+			return false, fail
+		}
+		switch d.Action {
+		case Drop:
+			return true, nil
+		case Reject:
+			return false, l.rejected(d)
+		case Retry:
+			return false, l.retry(d)
+		}
+	}
+	return false, nil
+}
+
+// permits reports whether a message may go to t: because a filter is allowed to
+// choose it, or because the route itself names it.
+func (l *lane) permits(t Target) bool {
+	for _, s := range l.route.cfg.Send {
+		if s == t {
+			return true
+		}
+	}
+	return l.route.cfg.Allow.Permits(t)
+}
