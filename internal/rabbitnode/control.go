@@ -1,0 +1,89 @@
+package rabbitnode
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Ctl runs rabbitmqctl against the node and returns what it prints. It takes a
+// second or more; Eval is quicker.
+func (n *Node) Ctl(ctx context.Context, args ...string) (string, error) {
+	out, err := n.tool(ctx, "", n.tools.ctl, append([]string{"--quiet", "-n", nodeName}, args...)...)
+	if err != nil {
+		return out, fmt.Errorf("rabbitmqctl %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return out, nil
+}
+
+// Eval evaluates Erlang expressions, separated by commas, inside the broker and
+// returns the value of the last as Erlang text. It takes a few milliseconds
+// besides what the expressions do. A value that is an exception is an error.
+func (n *Node) Eval(ctx context.Context, expressions string) (string, error) {
+	expressions = strings.TrimRight(strings.TrimSpace(expressions), ".")
+	if n.tools.call == "" {
+		return n.Ctl(ctx, "eval", expressions+".")
+	}
+	// The broker formats the value: erl_call's own format shows no binaries.
+	expressions = `lists:flatten(io_lib:format("~0p", [begin ` + expressions + " end])).\n"
+	out, err := n.tool(ctx, expressions, n.tools.call, "-r", "-c", n.cookie, "-timeout", "600",
+		"-address", net.JoinHostPort("127.0.0.1", strconv.Itoa(n.distPort)), "-e")
+	if err != nil {
+		return "", fmt.Errorf("evaluate in the broker: %w: %s", err, out)
+	}
+	value, ok := strings.CutPrefix(out, "{ok, ")
+	if !ok || !strings.HasSuffix(value, "}") {
+		return "", fmt.Errorf("evaluate in the broker: %s", out)
+	}
+	return strconv.Unquote(strings.TrimSuffix(value, "}"))
+}
+
+func (n *Node) tool(ctx context.Context, stdin, path string, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = n.env(), n.dir, &out, &out
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.SysProcAttr = attributes()
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), err)
+	}
+	return strings.TrimSpace(out.String()), err
+}
+
+// CloseAllConnections makes the broker close every client connection with that
+// reason, and returns when it has.
+func (n *Node) CloseAllConnections(ctx context.Context, reason string) error {
+	_, err := n.Eval(ctx, "[catch rabbit_networking:close_connection(P, <<"+strconv.Quote(reason)+">>) || P <- rabbit_networking:connections()], ok")
+	return err
+}
+
+// Connections returns how many client connections are open.
+func (n *Node) Connections(ctx context.Context) (int, error) {
+	out, err := n.Eval(ctx, "length(rabbit_networking:connections())")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(out)
+}
+
+// StopApp stops the broker inside its virtual machine, as rabbitmqctl stop_app
+// does: connections end and nobody listens until StartApp.
+func (n *Node) StopApp(ctx context.Context) error {
+	_, err := n.Eval(ctx, "ok = rabbit:stop()")
+	return err
+}
+
+// StartApp starts the broker again after StopApp and returns when it accepts
+// connections.
+func (n *Node) StartApp(ctx context.Context) error {
+	_, err := n.Eval(ctx, "ok = rabbit:start(), ok = rabbit_boot_state:wait_for(ready, 60000)")
+	return err
+}
