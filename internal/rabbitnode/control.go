@@ -41,7 +41,8 @@ func (n *Node) Eval(ctx context.Context, expressions string) (string, error) {
 	if !ok || !strings.HasSuffix(value, "}") {
 		return "", fmt.Errorf("evaluate in the broker: %s", out)
 	}
-	return strconv.Unquote(strings.TrimSuffix(value, "}"))
+	// erl_call puts the text in quotes and escapes nothing in it.
+	return strings.TrimSuffix(strings.TrimPrefix(value, `"`), `"}`), nil
 }
 
 func (n *Node) tool(ctx context.Context, stdin, path string, args ...string) (string, error) {
