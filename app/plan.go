@@ -1,0 +1,216 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/wasmrouter/router/config"
+	"github.com/wasmrouter/router/router"
+)
+
+// Plan is what a configuration comes to: what each filter is and may do, and
+// what each route does with a message.
+type Plan struct {
+	Filters []FilterPlan `json:"filters"`
+	Routes  []RoutePlan  `json:"routes"`
+	Declare []string     `json:"declare"`
+}
+
+// FilterPlan describes one loaded filter.
+type FilterPlan struct {
+	Name   string        `json:"name"`
+	Path   string        `json:"path"`
+	SHA256 string        `json:"sha256"`
+	Bytes  int           `json:"bytes"`
+	Stages []string      `json:"stages"`
+	Needs  string        `json:"needs"`
+	Limits config.Limits `json:"limits"`
+	Grants []string      `json:"grants"`
+}
+
+// RoutePlan describes one route.
+type RoutePlan struct {
+	Name       string       `json:"name"`
+	Listen     string       `json:"listen"`
+	Prefetch   int          `json:"prefetch"`
+	Order      string       `json:"order"`
+	Lanes      int          `json:"lanes"`
+	Chain      []StagePlan  `json:"chain"`
+	Send       []string     `json:"send,omitempty"`
+	Allow      []string     `json:"allow,omitempty"`
+	OnError    string       `json:"on_error"`
+	Retry      config.Retry `json:"retry"`
+	DeadLetter string       `json:"dead_letter"`
+	MaxMessage config.Size  `json:"max_message"`
+	Dedup      config.Dedup `json:"dedup"`
+}
+
+// StagePlan names the filters of one stage in the order in which they run.
+type StagePlan struct {
+	Stage   string   `json:"stage"`
+	Filters []string `json:"filters"`
+}
+
+// Check loads a configuration and builds everything that [App] would, without
+// dialling, and returns what it comes to. The error holds all problems.
+func Check(ctx context.Context, path string) (*Plan, []config.Warning, error) {
+	cfg, warnings, err := config.Load(path, config.Options{})
+	if err != nil {
+		return nil, warnings, err
+	}
+	log := slog.New(slog.DiscardHandler)
+	host, err := NewHost(ctx, cfg, log)
+	if err != nil {
+		return nil, warnings, err
+	}
+	a := &App{host: host, log: log}
+	t, broker, err := a.build(ctx, cfg)
+	if err != nil {
+		return nil, warnings, errors.Join(err, host.Close(ctx))
+	}
+	plan := t.plan()
+	t.discard(&table{})
+	return plan, warnings, errors.Join(broker.Close(ctx), host.Close(ctx))
+}
+
+func (t *table) plan() *Plan {
+	p := &Plan{Filters: []FilterPlan{}, Routes: []RoutePlan{}}
+	for _, name := range slices.Sorted(maps.Keys(t.filters)) {
+		f, c := t.filters[name], t.cfg.Filters[name]
+		fp := FilterPlan{
+			Name: name, Path: c.Path, SHA256: f.SHA256(), Bytes: f.Size(),
+			Needs: f.Needs().String(), Limits: c.Limits, Grants: []string{},
+		}
+		for s := range router.Stage(router.NumStages) {
+			if f.Stages().Has(s) {
+				fp.Stages = append(fp.Stages, s.String())
+			}
+		}
+		for grant, given := range map[string]bool{"clock": c.Grants.Clock, "random": c.Grants.Random, "metrics": c.Grants.Metrics} {
+			if given {
+				fp.Grants = append(fp.Grants, grant)
+			}
+		}
+		slices.Sort(fp.Grants)
+		p.Filters = append(p.Filters, fp)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.routes)) {
+		c := t.cfg.Routes[name]
+		rp := RoutePlan{
+			Name: name, Listen: c.Listen, Prefetch: c.Prefetch, Order: c.Order, Lanes: c.Parallel,
+			Send: c.Send, Allow: c.Allow, OnError: c.OnError, Retry: c.Retry,
+			DeadLetter: c.DeadLetter, MaxMessage: c.MaxMessage, Dedup: c.Dedup,
+		}
+		if c.Order == "key" {
+			rp.Order += " " + c.OrderBy
+		}
+		for s, filters := range t.routes[name].current.Load().Chain() {
+			if len(filters) > 0 {
+				rp.Chain = append(rp.Chain, StagePlan{router.Stage(s).String(), filters})
+			}
+		}
+		p.Routes = append(p.Routes, rp)
+	}
+	b := builder{cfg: t.cfg}
+	top := b.topology()
+	for _, x := range top.Exchanges {
+		p.Declare = append(p.Declare, fmt.Sprintf("%s exchange %s", x.Type, x.Name))
+	}
+	for _, q := range top.Queues {
+		p.Declare = append(p.Declare, fmt.Sprintf("%s queue %s", q.Type, q.Name))
+	}
+	for _, b := range top.Bindings {
+		p.Declare = append(p.Declare, fmt.Sprintf("binding %s -[%s]-> %s", b.Exchange, b.Key, b.Queue))
+	}
+	return p
+}
+
+// Route returns the plan of one route alone, with its filters.
+func (p *Plan) Route(name string) (*Plan, error) {
+	i := slices.IndexFunc(p.Routes, func(r RoutePlan) bool { return r.Name == name })
+	if i < 0 {
+		var names []string
+		for _, r := range p.Routes {
+			names = append(names, r.Name)
+		}
+		return nil, fmt.Errorf("there is no route %q; there are %s", name, strings.Join(names, ", "))
+	}
+	one := &Plan{Routes: p.Routes[i : i+1]}
+	for _, f := range p.Filters {
+		used := slices.ContainsFunc(p.Routes[i].Chain, func(s StagePlan) bool { return slices.Contains(s.Filters, f.Name) })
+		if used {
+			one.Filters = append(one.Filters, f)
+		}
+	}
+	return one, nil
+}
+
+// WriteText writes the plan for people.
+func (p *Plan) WriteText(w io.Writer) error {
+	for _, r := range p.Routes {
+		fmt.Fprintf(w, "route %s\n", r.Name)
+		tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+		row := func(key, format string, args ...any) {
+			fmt.Fprintf(tw, "  %s\t%s\n", key, fmt.Sprintf(format, args...))
+		}
+		lanes := "1 lane"
+		if r.Lanes > 1 {
+			lanes = fmt.Sprintf("%d lanes", r.Lanes)
+		}
+		row("listen", "queue %s, prefetch %d, order by %s, %s", r.Listen, r.Prefetch, r.Order, lanes)
+		for _, s := range r.Chain {
+			row(s.Stage, "%s", strings.Join(s.Filters, " → "))
+		}
+		if len(r.Allow) > 0 {
+			row("may send to", "%s", strings.Join(r.Allow, ", "))
+		}
+		if len(r.Send) > 0 {
+			row("otherwise to", "%s", strings.Join(r.Send, ", "))
+		}
+		row("on error", "%s; up to %d attempts, %s to %s apart", r.OnError, r.Retry.MaxAttempts, r.Retry.Backoff, r.Retry.MaxBackoff)
+		row("dead letters", "queue %s", r.DeadLetter)
+		row("largest body", "%s", r.MaxMessage)
+		if r.Dedup.Window > 0 {
+			row("duplicates", "dropped within the last %d messages and %s, by message id", r.Dedup.Window, r.Dedup.TTL)
+		}
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, f := range p.Filters {
+		fmt.Fprintf(w, "filter %s\n", f.Name)
+		tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+		fmt.Fprintf(tw, "  module\t%s, %s, sha256 %s\n", f.Path, config.Size(f.Bytes), f.SHA256)
+		fmt.Fprintf(tw, "  stages\t%s\n", strings.Join(f.Stages, ", "))
+		fmt.Fprintf(tw, "  reads\t%s\n", f.Needs)
+		l := f.Limits
+		fuel := "the default"
+		if l.Fuel > 0 {
+			fuel = fmt.Sprint(l.Fuel)
+		}
+		fmt.Fprintf(tw, "  limits\ttime %s, start %s, fuel %s, memory %s, output %s, module %s, log %d lines a call, %d targets, %d emitted\n",
+			l.Time, l.StartTime, fuel, l.Memory, l.Output, l.ModuleSize, l.LogLines, l.Targets, l.Emit)
+		grants := "none"
+		if len(f.Grants) > 0 {
+			grants = strings.Join(f.Grants, ", ")
+		}
+		fmt.Fprintf(tw, "  grants\t%s\n", grants)
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+	}
+	if len(p.Declare) > 0 {
+		fmt.Fprintln(w, "declares")
+		for _, d := range p.Declare {
+			fmt.Fprintf(w, "  %s\n", d)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+// Command router routes messages between RabbitMQ queues through WebAssembly
+// filters. `router help` lists what it can do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes. A supervisor should not restart after exitUsage.
+const (
+	exitOK     = 0
+	exitUsage  = 1 // configuration or usage
+	exitFailed = 2 // failed while running
+	exitForced = 3 // stopped by a second signal
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go forceOnSecondSignal(ctx)
+	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// forceOnSecondSignal ends the process at once when a second signal follows the
+// one that ended ctx.
+func forceOnSecondSignal(ctx context.Context) {
+	again := make(chan os.Signal, 2)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	<-ctx.Done()
+	<-again // the one that ended ctx
+	<-again
+	fmt.Fprintln(os.Stderr, "router: second signal, stopping at once; unfinished messages stay with the broker")
+	os.Exit(exitForced)
+}
+
+// execute runs one command line and returns the exit code.
+func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitUsage
+	var failed *failedError
+	if errors.As(err, &failed) {
+		code = exitFailed
+	}
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintln(errOut, "router:", line)
+		}
+	}
+	return code
+}
+
+// failedError marks an error as one of running, not of usage.
+type failedError struct{ err error }
+
+func (e *failedError) Error() string { return e.err.Error() }
+func (e *failedError) Unwrap() error { return e.err }
+
+// failed wraps an error that happened while running; nil stays nil.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failedError{err}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "router",
+		Short: "Route RabbitMQ messages through WebAssembly filters",
+		Long: `router takes messages from RabbitMQ queues, passes them through sandboxed
+WebAssembly filters that decide where they go, and acknowledges them once every
+target has confirmed. What cannot be delivered becomes a dead letter with its
+reason. It also sends, calls, notifies and answers by hand.
+
+Exit codes: 0 ok, 1 configuration or usage, 2 failed while running, 3 stopped by
+a second signal.`,
+		Example: `  router demo                      see it work
+  router check -c router.toml      find every mistake without a broker
+  router run -c router.toml        run the routes`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newRun(), newCheck(), newExplain(), newDemo(), newBench(),
+		newSend(), newCall(), newNotify(), newListen(), newServe(),
+		newSchema(), newVersion(),
+	)
+	return root
+}
+
+// outputFlag adds --output to a command that prints something.
+func outputFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVarP(to, "output", "o", "text", "how to print: text or json")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func checkOutput(output string) error {
+	if output != "text" && output != "json" {
+		return fmt.Errorf("--output %q: it is text or json", output)
+	}
+	return nil
+}
+
+// configFlag adds -c to a command that reads router.toml.
+func configFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVarP(to, "config", "c", "router.toml", "configuration file")
+	_ = cmd.MarkFlagFilename("config", "toml")
+}
