@@ -13,6 +13,7 @@ type Error struct {
 	Key     string // the key in full, such as routes.orders.send[0]; may be empty
 	Problem string // what is wrong
 	Hint    string // what to do about it; may be empty
+	Err     error  // the cause, for errors.Is; may be nil
 }
 
 // Error returns FILE:LINE:COL: KEY: PROBLEM; HINT.
@@ -32,6 +33,9 @@ func (e *Error) Error() string {
 	}
 	return b.String()
 }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
 
 // Errors is every problem of a file, in the order of their positions. It is
 // never empty when returned as an error.

@@ -1,0 +1,254 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// complete fills in the defaults that depend on other keys and makes paths
+// absolute.
+func (c *Config) complete(b *binder) {
+	if c.Broker.URL.IsZero() && len(c.Broker.URLs) == 0 {
+		c.Broker.URL = URL{DefaultURL}
+	}
+	for _, path := range []*string{&c.Broker.TLS.CAFile, &c.Broker.TLS.CertFile, &c.Broker.TLS.KeyFile, &c.Process.CacheDir} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(b.doc.dir, *path)
+		}
+	}
+	for name, r := range c.Routes {
+		if r.Parallel == 0 {
+			r.Parallel = 4
+			if r.Order == "queue" {
+				r.Parallel = 1
+			}
+		}
+		if r.DeadLetter == "" && r.Listen != "" {
+			r.DeadLetter = r.Listen + ".dead"
+		}
+		c.Routes[name] = r
+	}
+}
+
+// check judges what depends on more than one key.
+func (c *Config) check(b *binder) {
+	c.checkBroker(b)
+	c.checkTopology(b)
+	for _, name := range sortedKeys(c.Filters) {
+		c.checkFilter(b, name, c.Filters[name])
+	}
+	for _, name := range sortedKeys(c.Routes) {
+		c.checkRoute(b, name, c.Routes[name])
+	}
+	c.checkShared(b)
+	c.checkAdmin(b)
+}
+
+// refuse reports an error unless the key could not even be read.
+func (b *binder) refuse(path []string, hint, format string, args ...any) {
+	if !b.bad(path...) {
+		b.errors = append(b.errors, b.doc.error(path, problem{fmt.Sprintf(format, args...), hint}))
+	}
+}
+
+// doubt reports a warning unless the key could not even be read.
+
+func (b *binder) doubt(path []string, hint, format string, args ...any) {
+	if !b.bad(path...) {
+		b.warn(path, problem{fmt.Sprintf(format, args...), hint})
+	}
+}
+
+var goodName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+// labelName checks a name that becomes a metric's label.
+func (b *binder) labelName(path ...string) {
+	if !goodName.MatchString(path[len(path)-1]) {
+		b.refuse(path, "use at most 64 letters, digits, dots, hyphens and underscores, a letter or digit first", "not a good name")
+	}
+}
+
+// amqpName checks the name of a queue or exchange.
+func (b *binder) amqpName(path []string, name string) {
+	switch {
+	case name == "":
+		b.refuse(path, "give it one", "the name is empty")
+	case len(name) > 255:
+		b.refuse(path, "AMQP allows 255", "the name is %d bytes long", len(name))
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		b.refuse(path, "use printable characters", "the name holds a control character")
+	}
+}
+
+func (c *Config) checkFilter(b *binder, name string, f Filter) {
+	at := func(keys ...string) []string { return append([]string{"filters", name}, keys...) }
+	b.labelName(at()...)
+	if f.SHA256 != "" && !regexp.MustCompile(`^[0-9a-fA-F]{64}$`).MatchString(f.SHA256) {
+		b.refuse(at("sha256"), "write the 64 hexadecimal digits that sha256sum prints", "not a SHA-256")
+	}
+	if stock, ok := f.Stock(); ok {
+		if stock == "" {
+			b.refuse(at("path"), "write stock:NAME", "names no stock filter")
+		}
+	} else if f.Path != "" {
+		if c.Process.RequirePins && f.SHA256 == "" && !b.bad(at("sha256")...) {
+			b.refuse(at(), "add sha256 = ..., or set process.require_pins = false", "has no sha256")
+		}
+		switch {
+		case strings.ContainsRune(f.Path, 0):
+			b.refuse(at("path"), "take it out", "holds a NUL character")
+		case !c.Process.AllowOutsidePaths && !filepath.IsLocal(f.Path):
+			b.refuse(at("path"), "move the file, or set process.allow_outside_paths = true", "leads out of the configuration's directory")
+		}
+	}
+	for i, stage := range f.Stages {
+		if slices.Contains(f.Stages[:i], stage) {
+			b.refuse(at("stages", strconv.Itoa(i)), "keep one of the two", "%s is there twice", quote(stage))
+		}
+	}
+	if _, written := b.doc.find(at("stages")); written && len(f.Stages) == 0 {
+		b.refuse(at("stages"), "leave it out for all stages the module offers", "names no stage")
+	}
+}
+
+var properties = []string{
+	"app_id", "content_encoding", "content_type", "correlation_id", "delivery_mode", "expiration", "message_id",
+	"priority", "reply_to", "timestamp", "type", "user_id",
+}
+
+var targetKinds = []string{"queue", "exchange", "topic", "server", "fanout", "notify"}
+
+func (c *Config) checkRoute(b *binder, name string, r Route) {
+	at := func(keys ...string) []string { return append([]string{"routes", name}, keys...) }
+	b.labelName(at()...)
+	b.amqpName(at("listen"), r.Listen)
+	c.checkQueueName(b, at("listen"), r.Listen)
+	filters := sortedKeys(c.Filters)
+	for i, f := range r.Filters {
+		if _, ok := c.Filters[f]; !ok {
+			hint := didYouMean(f, filters)
+			if hint == "" {
+				hint = "add [filters." + renderKey(f) + "]"
+			}
+			b.refuse(at("filters", strconv.Itoa(i)), hint, "there is no filter %s", quote(f))
+		}
+	}
+	for i, target := range r.Send {
+		path := at("send", strconv.Itoa(i))
+		kind, rest, ok := strings.Cut(target, ":")
+		switch {
+		case !ok || rest == "":
+			b.refuse(path, "write queue:NAME, exchange:NAME/KEY, topic:TOPIC, server:TOPIC.SERVER, fanout:TOPIC or notify:TOPIC.PRIORITY", "%s is not a target", b.shown(path, target))
+		case !slices.Contains(targetKinds, kind):
+			b.refuse(path, didYouMean(kind, targetKinds), "%s has an unknown kind", b.shown(path, target))
+		case target == "queue:"+r.Listen:
+			b.doubt(path, "name another queue, unless a filter ends the circle", "sends messages back to the queue they come from")
+		case kind == "queue":
+			c.checkQueueName(b, path, rest)
+		}
+		if slices.Contains(r.Send[:i], target) {
+			b.refuse(path, "keep one of the two", "%s is there twice", b.shown(path, target))
+		}
+	}
+	for i, pattern := range r.Allow {
+		if pattern == "" {
+			b.refuse(at("allow", strconv.Itoa(i)), `write a pattern such as "queue:orders.*"`, "is empty")
+		}
+	}
+	if len(r.Send) == 0 && len(r.Filters) == 0 && !b.bad(at("send")...) && !b.bad(at("filters")...) {
+		b.refuse(at(), "add send = [...], or filters = [...] with one that decides", "sends messages nowhere")
+	}
+	c.checkOrder(b, at, r)
+	switch {
+	case r.DeadLetter == r.Listen+".dead":
+		// The default. Any fault of it is a fault of listen, but for its length.
+		if len(r.Listen) <= 255 && len(r.DeadLetter) > 255 {
+			b.refuse(at("listen"), "set dead_letter", "leaves no room for .dead in the name of the dead-letter queue")
+		}
+	case r.DeadLetter == "":
+	case r.DeadLetter == r.Listen:
+		b.refuse(at("dead_letter"), "dead letters would come back as messages", "is the queue that the route listens to")
+	default:
+		b.amqpName(at("dead_letter"), r.DeadLetter)
+	}
+	if r.Retry.MaxBackoff < r.Retry.Backoff && !b.bad(at("retry", "backoff")...) {
+		b.refuse(at("retry", "max_backoff"), "raise it", "%s is less than the backoff of %s", r.Retry.MaxBackoff, r.Retry.Backoff)
+	}
+}
+
+func (c *Config) checkOrder(b *binder, at func(...string) []string, r Route) {
+	if b.bad(at("order")...) {
+		return
+	}
+	kind, name, _ := strings.Cut(r.OrderBy, ":")
+	switch {
+	case r.Order == "key" && r.OrderBy == "":
+		b.refuse(at("order"), `add order_by = "header:NAME", "property:NAME" or "routing_key"`, `order = "key" needs order_by`)
+	case r.Order != "key" && r.OrderBy != "":
+		b.refuse(at("order_by"), `set order = "key"`, "has no effect with order = %s", quote(r.Order))
+	case r.OrderBy == "", r.OrderBy == "routing_key", kind == "header" && name != "":
+	case kind == "property" && slices.Contains(properties, name):
+	case kind == "property":
+		b.refuse(at("order_by"), didYouMean(name, properties), "there is no property %s", b.shown(at("order_by"), name))
+	default:
+		b.refuse(at("order_by"), "write header:NAME, property:NAME or routing_key", "%s names no key", b.shown(at("order_by"), r.OrderBy))
+	}
+	if r.Order == "queue" && r.Parallel > 1 {
+		b.refuse(at("parallel"), `set order = "key" or "none", or leave parallel out`, `order = "queue" handles one message at a time`)
+	}
+	if r.Parallel > r.Prefetch && !b.bad(at("prefetch")...) {
+		b.doubt(at("parallel"), "raise prefetch", "more than prefetch = %d are never in hand", r.Prefetch)
+	}
+}
+
+// shown is a value as an error may show it: not when it was interpolated.
+func (b *binder) shown(path []string, value string) string {
+	if b.doc.hidden[join(path)] {
+		return "the interpolated value"
+	}
+	return quote(value)
+}
+
+// checkQueueName doubts a queue that is not in [queues] when its name looks
+// like one that is.
+func (c *Config) checkQueueName(b *binder, path []string, name string) {
+	if _, ok := c.Queues[name]; ok || name == "" || b.doc.hidden[join(path)] {
+		return
+	}
+	if near := nearest(name, sortedKeys(c.Queues)); near != "" {
+		b.doubt(path, "did you mean "+quote(near)+"?", "the queue %s is not in [queues]", quote(name))
+	}
+}
+
+// checkShared judges what concerns several routes.
+func (c *Config) checkShared(b *binder) {
+	listeners, used := map[string]string{}, map[string]bool{}
+	for _, name := range sortedKeys(c.Routes) {
+		r := c.Routes[name]
+		for _, f := range r.Filters {
+			used[f] = true
+		}
+		other, ok := listeners[r.Listen]
+		switch {
+		case r.Listen == "":
+		case !ok:
+			listeners[r.Listen] = name
+		case r.Exclusive || c.Routes[other].Exclusive:
+			b.refuse([]string{"routes", name, "listen"}, "set exclusive = false in both", "routes.%s listens to this queue too, and one of the two is exclusive", renderKey(other))
+		default:
+			b.doubt([]string{"routes", name, "listen"}, "give each route its own queue, unless that is meant", "routes.%s listens to this queue too; each message goes to one of the two", renderKey(other))
+		}
+	}
+	for _, name := range sortedKeys(c.Filters) {
+		if !used[name] {
+			b.doubt([]string{"filters", name}, "name it in filters = [...] of a route", "no route uses this filter")
+		}
+	}
+	if len(c.Routes) == 0 && len(b.errors) == 0 {
+		b.doubt([]string{"routes"}, "add [routes.NAME]", "there are no routes")
+	}
+}

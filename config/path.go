@@ -1,0 +1,88 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// ErrStock is wrapped by the error of [Config.ReadFilter] for a filter that is
+// built in and has no file.
+var ErrStock = errors.New("a stock filter has no file")
+
+// Stock returns the name of the built-in filter when path is stock:NAME.
+func (f Filter) Stock() (name string, ok bool) { return strings.CutPrefix(f.Path, "stock:") }
+
+// ReadFilter reads the module of the named filter: at most limits.module_size
+// bytes of a regular file that, unless process.allow_outside_paths is set, lies
+// in the configuration file's directory, symbolic links resolved. What the
+// caller pins, hashes and compiles should be these bytes. Errors are positioned
+// *[Error]; one for a stock filter wraps [ErrStock].
+func (c *Config) ReadFilter(name string) ([]byte, error) {
+	f, ok := c.Filters[name]
+	if !ok {
+		return nil, c.Errorf([]string{"filters"}, didYouMean(name, sortedKeys(c.Filters)), "there is no filter %s", quote(name))
+	}
+	at := []string{"filters", name, "path"}
+	if _, ok := f.Stock(); ok {
+		return nil, c.Errorf(at, "", "%w", ErrStock)
+	}
+	data, _, err := readFile(c.open(f.Path))(f.Limits.ModuleSize.Bytes())
+	switch {
+	case errors.Is(err, errTooLarge):
+		return nil, c.Errorf(at, "raise filters."+renderKey(name)+".limits.module_size", "cannot read the file: %w", err)
+	case err != nil:
+		return nil, c.Errorf(at, "", "cannot read the file: %w", reasonOf(err))
+	}
+	return data, nil
+}
+
+func (c *Config) open(path string) (*os.File, error) {
+	dir := c.Dir()
+	if c.Process.AllowOutsidePaths {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// Dir returns the directory that relative paths are relative to, absolute.
+func (c *Config) Dir() string {
+	if c.doc == nil {
+		return "."
+	}
+	return c.doc.dir
+}
+
+// CacheDir returns the directory for compiled filters: process.cache_dir, or
+// wasmrouter in the user's cache directory.
+func (c *Config) CacheDir() (string, error) {
+	if c.Process.CacheDir != "" {
+		return c.Process.CacheDir, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", c.Errorf([]string{"process", "cache_dir"}, "set it", "there is no default: %w", err)
+	}
+	return filepath.Join(dir, "wasmrouter"), nil
+}
+
+// reasonOf is reason with the cause kept for errors.Is.
+func reasonOf(err error) error { return causeError{reason(err), err} }
+
+type causeError struct {
+	text string
+	err  error
+}
+
+func (e causeError) Error() string { return e.text }
+func (e causeError) Unwrap() error { return e.err }
