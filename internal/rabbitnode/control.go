@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +24,9 @@ func (n *Node) Ctl(ctx context.Context, args ...string) (string, error) {
 	return out, nil
 }
 
+// calls numbers the callers of Eval: a broker refuses two of the same name.
+var calls atomic.Int64
+
 // Eval evaluates Erlang expressions, separated by commas, inside the broker and
 // returns the value of the last as Erlang text. It takes a few milliseconds
 // besides what the expressions do. A value that is an exception is an error.
@@ -32,7 +37,8 @@ func (n *Node) Eval(ctx context.Context, expressions string) (string, error) {
 	}
 	// The broker formats the value: erl_call's own format shows no binaries.
 	expressions = `lists:flatten(io_lib:format("~0p", [begin ` + expressions + " end])).\n"
-	out, err := n.tool(ctx, expressions, n.tools.call, "-r", "-c", n.cookie, "-timeout", "600",
+	caller := fmt.Sprintf("router_%d_%d", os.Getpid(), calls.Add(1))
+	out, err := n.tool(ctx, expressions, n.tools.call, "-h", caller, "-c", n.cookie, "-timeout", "600",
 		"-address", net.JoinHostPort("127.0.0.1", strconv.Itoa(n.distPort)), "-e")
 	if err != nil {
 		return "", fmt.Errorf("evaluate in the broker: %w: %s", err, out)

@@ -258,9 +258,20 @@ func (n *Node) Restart(ctx context.Context) error {
 	return n.run(ctx)
 }
 
-// Pause stops the broker with SIGSTOP: it keeps its connections and answers
-// nothing.
-func (n *Node) Pause() error { return n.signal(syscall.SIGSTOP) }
+// Pause stops the broker with SIGSTOP and returns when it stands still: it
+// keeps its connections and answers nothing.
+func (n *Node) Pause() error {
+	if err := n.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for range 1000 {
+		if paused(n.Pid()) {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return errors.New("the RabbitMQ node does not stand still after SIGSTOP")
+}
 
 // Continue lets a paused broker run on.
 func (n *Node) Continue() error { return n.signal(syscall.SIGCONT) }

@@ -94,7 +94,7 @@ func TestNodeServesAndSurvivesItsFaults(t *testing.T) {
 	if err := n.Continue(); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := n.Eval(t.Context(), "{1, <<\"a\">>}"); err != nil || out != "{1, <<\"a\">>}" {
+	if out, err := n.Eval(t.Context(), "{1, <<\"a\">>}"); err != nil || out != `{1,<<"a">>}` {
 		t.Errorf("Eval after Continue = %q, %v", out, err)
 	}
 

@@ -7,3 +7,6 @@ import "syscall"
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+// paused cannot be told here without a helper program.
+func paused(int) bool { return true }
