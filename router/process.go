@@ -59,16 +59,45 @@ func (l *lane) process(ctx context.Context, f *flight) *failure {
 		}
 	}
 	switch d.Action {
-	case Drop:
-		return nil
 	case Reject:
 		return l.rejected(d)
 	case Retry:
 		return l.retry(d)
+	}
+	if fail := l.original(ctx, f, d); fail != nil {
+		return fail
+	}
+	return l.emitted(ctx, f, d)
+}
+
+// original addresses the message itself, unless a filter dropped it.
+func (l *lane) original(ctx context.Context, f *flight, d *Decision) *failure {
+	targets := d.Targets
+	switch d.Action {
+	case Drop:
+		return nil
 	case Reply:
 		return l.reply(f)
+	case Undecided:
+		if targets = l.route.cfg.Send; len(targets) == 0 {
+			return l.undecided()
+		}
 	}
-	return l.forward(ctx, f, d)
+	return l.addressed(ctx, f, &f.env, targets)
+}
+
+// emitted addresses the messages that filters made.
+func (l *lane) emitted(ctx context.Context, f *flight, d *Decision) *failure {
+	for i := range d.Emitted {
+		m := &d.Emitted[i]
+		if len(m.Targets) == 0 {
+			return l.undecided()
+		}
+		if fail := l.addressed(ctx, f, &m.Envelope, m.Targets); fail != nil {
+			return fail
+		}
+	}
+	return nil
 }
 
 func final(a Action) bool {
@@ -151,37 +180,6 @@ func (l *lane) reply(f *flight) *failure {
 	}
 	f.forward = verdictReply
 	f.add(&f.env, Target{Kind: TargetQueue, Queue: request.ReplyTo})
-	return nil
-}
-
-// forward addresses the envelope, and those a filter made, to their targets.
-func (l *lane) forward(ctx context.Context, f *flight, d *Decision) *failure {
-	targets := d.Targets
-	if d.Action == Undecided && len(d.Emitted) == 0 {
-		targets = l.route.cfg.Send
-		if len(targets) == 0 {
-			return l.undecided()
-		}
-	}
-	if fail := l.addressed(ctx, f, &f.env, targets); fail != nil {
-		return fail
-	}
-	for i := range d.Emitted {
-		m := &d.Emitted[i]
-		targets := m.Targets
-		if len(targets) == 0 {
-			targets = l.route.cfg.Send
-		}
-		if len(targets) == 0 {
-			return l.undecided()
-		}
-		// The decision's memory serves the next message while this one is
-		// still under way.
-		env := m.Envelope
-		if fail := l.addressed(ctx, f, &env, targets); fail != nil {
-			return fail
-		}
-	}
 	return nil
 }
 

@@ -366,6 +366,9 @@ func TestEmittedMessagesAndReply(t *testing.T) {
 				return nil
 			}
 			d.Action, d.Targets = Forward, append(d.Targets, queue("main"))
+			if string(e.Body) == "split" {
+				d.Action, d.Targets = Drop, d.Targets[:0]
+			}
 			for _, body := range []string{"p1", "p2"} {
 				part := e.Clone()
 				part.Body = []byte(body)
@@ -375,13 +378,17 @@ func TestEmittedMessagesAndReply(t *testing.T) {
 		})
 		_, stop := start(t, config(b, func(c *RouteConfig) { c.Filters = []RouteFilter{{Source: f}} }))
 		b.deliver("1", "x")
+		b.deliver("3", "split")
 		b.deliver("2", "ping", func(e *Envelope) { e.ReplyTo, e.CorrelationID = "reply_1", "c" })
 		synctest.Wait()
 		var got []string
 		for _, p := range b.published {
 			got = append(got, p.Target+" "+p.Body+" "+p.Env.CorrelationID)
 		}
-		want := []string{"queue:main x ", "queue:part p1 ", "queue:part p2 ", "queue:reply_1 pong c"}
+		want := []string{
+			"queue:main x ", "queue:part p1 ", "queue:part p2 ",
+			"queue:part p1 ", "queue:part p2 ", "queue:reply_1 pong c",
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
