@@ -2,7 +2,6 @@ package oslo
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -59,13 +58,14 @@ func ParseNotification(message *Object) (Notification, error) {
 
 // ascii changes the case of the letters from first to last and leaves all
 // others alone, as a change of their case need not be undone by its opposite.
-func ascii(s string, first, last rune) string {
-	return strings.Map(func(r rune) rune {
-		if first <= r && r <= last {
-			return r ^ 0x20
+func ascii(s string, first, last byte) string {
+	out := []byte(s)
+	for i, c := range out {
+		if first <= c && c <= last {
+			out[i] = c ^ 0x20
 		}
-		return r
-	}, s)
+	}
+	return string(out)
 }
 
 const timestampLayout = "2006-01-02 15:04:05"
