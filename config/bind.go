@@ -15,7 +15,7 @@ import (
 // binder moves a parsed TOML tree into a Config and collects every problem.
 type binder struct {
 	doc      *document
-	env      func(string) (string, bool)
+	options  Options
 	preset   Preset
 	errors   Errors
 	warnings []Warning
@@ -184,7 +184,7 @@ func (b *binder) text(path []string, s string, secret bool) (text string, plain,
 	if !strings.Contains(s, "${") {
 		return s, true, true
 	}
-	in := interpolation{env: b.env, dir: b.doc.dir, secret: secret, warn: func(text, hint string) {
+	in := interpolation{Options: b.options, dir: b.doc.dir, secret: secret, warn: func(text, hint string) {
 		b.warn(path, problem{text, hint})
 	}}
 	text, p := in.expand(s)

@@ -11,23 +11,23 @@ package config
 // be changed afterwards; reading it is safe for concurrent use.
 type Config struct {
 	// How to reach RabbitMQ.
-	Broker Broker `toml:"broker"`
+	Broker Broker `toml:"broker" json:"broker"`
 	// Exchanges to declare before anything is consumed or published, by name.
-	Exchanges map[string]Exchange `toml:"exchanges"`
+	Exchanges map[string]Exchange `toml:"exchanges" json:"exchanges"`
 	// Queues to declare before anything is consumed or published, by name. A
 	// name with dots is written in quotes: [queues."orders.in"].
-	Queues map[string]Queue `toml:"queues"`
+	Queues map[string]Queue `toml:"queues" json:"queues"`
 	// WebAssembly filters, by the name that routes, logs and metrics use.
-	Filters map[string]Filter `toml:"filters"`
+	Filters map[string]Filter `toml:"filters" json:"filters"`
 	// Routes, by the name that logs and metrics use. Each listens to one
 	// queue.
-	Routes map[string]Route `toml:"routes"`
+	Routes map[string]Route `toml:"routes" json:"routes"`
 	// The process itself.
-	Process Process `toml:"process"`
+	Process Process `toml:"process" json:"process"`
 	// The HTTP listener for health, metrics and profiles.
-	Admin Admin `toml:"admin"`
+	Admin Admin `toml:"admin" json:"admin"`
 	// Logging, to standard error.
-	Log Log `toml:"log"`
+	Log Log `toml:"log" json:"log"`
 
 	doc *document // where every key was written; nil in a Config not parsed
 }
@@ -37,202 +37,202 @@ type Broker struct {
 	// Where the broker listens: amqp://[USER[:PASSWORD]@]HOST[:PORT][/VHOST],
 	// or amqps:// for TLS. The default is amqp://127.0.0.1:5672/ when urls is
 	// empty too.
-	URL URL `toml:"url"`
+	URL URL `toml:"url" json:"url"`
 	// Several brokers of one cluster instead of url. They are tried in random
 	// order; all must agree in scheme, user and virtual host.
-	URLs []URL `toml:"urls"`
+	URLs []URL `toml:"urls" json:"urls"`
 	// The user's name; overrides the one in the URL.
-	Username string `toml:"username"`
+	Username string `toml:"username" json:"username"`
 	// The user's password; overrides the one in the URL and needs no
 	// percent-encoding.
-	Password Secret `toml:"password"`
+	Password Secret `toml:"password" json:"password"`
 	// The virtual host; overrides the one in the URL.
-	VHost string `toml:"vhost"`
+	VHost string `toml:"vhost" json:"vhost"`
 	// The name that RabbitMQ shows for the connections. The purpose of each
 	// connection is added to it.
-	ConnectionName string `toml:"connection_name" rule:"max=128"`
+	ConnectionName string `toml:"connection_name" json:"connection_name" rule:"max=128"`
 	// How often the two sides show each other that they live. A peer that is
 	// silent for two intervals is given up.
-	Heartbeat Duration `toml:"heartbeat" rule:"min=1s,max=10m"`
+	Heartbeat Duration `toml:"heartbeat" json:"heartbeat" rule:"min=1s,max=10m"`
 	// How long connecting to one host may take, TLS and login included.
-	DialTimeout Duration `toml:"dial_timeout" rule:"min=100ms,max=10m"`
+	DialTimeout Duration `toml:"dial_timeout" json:"dial_timeout" rule:"min=100ms,max=10m"`
 	// How long one write to the connection may stall before the connection is
 	// given up.
-	WriteTimeout Duration `toml:"write_timeout" rule:"min=100ms,max=10m"`
+	WriteTimeout Duration `toml:"write_timeout" json:"write_timeout" rule:"min=100ms,max=10m"`
 	// How long a publish waits for the broker's confirm before it counts as
 	// failed and is tried again.
-	ConfirmTimeout Duration `toml:"confirm_timeout" rule:"min=100ms,max=1h"`
+	ConfirmTimeout Duration `toml:"confirm_timeout" json:"confirm_timeout" rule:"min=100ms,max=1h"`
 	// Send the password in clear over amqp:// to a host that is not this
 	// machine.
-	AllowPlaintext bool `toml:"allow_plaintext"`
+	AllowPlaintext bool `toml:"allow_plaintext" json:"allow_plaintext"`
 	// TLS, for amqps:// URLs.
-	TLS TLS `toml:"tls"`
+	TLS TLS `toml:"tls" json:"tls"`
 }
 
 // TLS is used with amqps URLs. Without any key the host's certificate is
 // verified against the system's authorities.
 type TLS struct {
 	// PEM file with the authorities to trust instead of the system's.
-	CAFile string `toml:"ca_file"`
+	CAFile string `toml:"ca_file" json:"ca_file"`
 	// PEM file with the client certificate; needs key_file.
-	CertFile string `toml:"cert_file"`
+	CertFile string `toml:"cert_file" json:"cert_file"`
 	// PEM file with the client certificate's key; needs cert_file.
-	KeyFile string `toml:"key_file"`
+	KeyFile string `toml:"key_file" json:"key_file"`
 	// The name that the broker's certificate must carry instead of the URL's
 	// host.
-	ServerName string `toml:"server_name"`
+	ServerName string `toml:"server_name" json:"server_name"`
 	// Log in with the client certificate (SASL EXTERNAL) instead of a
 	// password.
-	External bool `toml:"external"`
+	External bool `toml:"external" json:"external"`
 	// Accept any certificate. The connection can then be read and changed by
 	// others; a warning is logged at every start.
-	InsecureSkipVerify bool `toml:"insecure_skip_verify"`
+	InsecureSkipVerify bool `toml:"insecure_skip_verify" json:"insecure_skip_verify"`
 }
 
 // Exchange is one exchange to declare.
 type Exchange struct {
 	// How the exchange chooses queues.
-	Type string `toml:"type" rule:"required,one=direct|topic|fanout|headers"`
+	Type string `toml:"type" json:"type" rule:"required,one=direct|topic|fanout|headers"`
 	// Survives a restart of the broker.
-	Durable bool `toml:"durable"`
+	Durable bool `toml:"durable" json:"durable"`
 	// Deleted when its last binding goes.
-	AutoDelete bool `toml:"auto_delete"`
+	AutoDelete bool `toml:"auto_delete" json:"auto_delete"`
 	// Cannot be published to, only bound to other exchanges.
-	Internal bool `toml:"internal"`
+	Internal bool `toml:"internal" json:"internal"`
 	// Whether to create the exchange, or only to check that it exists.
-	Declare string `toml:"declare" rule:"one=create|passive"`
+	Declare string `toml:"declare" json:"declare" rule:"one=create|passive"`
 	// Further arguments, such as alternate-exchange.
-	Arguments Table `toml:"arguments"`
+	Arguments Table `toml:"arguments" json:"arguments"`
 }
 
 // Queue is one queue to declare.
 type Queue struct {
 	// Classic, or quorum (replicated).
-	Type string `toml:"type" rule:"one=classic|quorum"`
+	Type string `toml:"type" json:"type" rule:"one=classic|quorum"`
 	// Survives a restart of the broker. Quorum queues must be durable.
-	Durable bool `toml:"durable"`
+	Durable bool `toml:"durable" json:"durable"`
 	// Deleted when its last consumer goes.
-	AutoDelete bool `toml:"auto_delete"`
+	AutoDelete bool `toml:"auto_delete" json:"auto_delete"`
 	// Usable by the declaring connection only, and deleted with it.
-	Exclusive bool `toml:"exclusive"`
+	Exclusive bool `toml:"exclusive" json:"exclusive"`
 	// Whether to create the queue, or only to check that it exists.
-	Declare string `toml:"declare" rule:"one=create|passive"`
+	Declare string `toml:"declare" json:"declare" rule:"one=create|passive"`
 	// Further arguments, such as x-max-length; integers, strings, booleans and
 	// nested tables keep their type.
-	Arguments Table `toml:"arguments"`
+	Arguments Table `toml:"arguments" json:"arguments"`
 	// Bindings of the queue to exchanges.
-	Bind []Binding `toml:"bind"`
+	Bind []Binding `toml:"bind" json:"bind"`
 }
 
 // Binding ties a queue to an exchange.
 type Binding struct {
 	// The exchange to bind to; it must exist or be in [exchanges].
-	Exchange string `toml:"exchange" rule:"required,max=255"`
+	Exchange string `toml:"exchange" json:"exchange" rule:"required,max=255"`
 	// The binding key; "#" and "*" are wildcards with a topic exchange.
-	Key string `toml:"key" rule:"max=255"`
+	Key string `toml:"key" json:"key" rule:"max=255"`
 	// Arguments of the binding, such as the headers to match.
-	Arguments Table `toml:"arguments"`
+	Arguments Table `toml:"arguments" json:"arguments"`
 }
 
 // Filter is one WebAssembly module with its configuration.
 type Filter struct {
 	// The module: a file relative to the configuration file's directory, or
 	// stock:NAME for one that is built in.
-	Path string `toml:"path" rule:"required"`
+	Path string `toml:"path" json:"path" rule:"required"`
 	// The module's SHA-256 in hexadecimal. A module with another sum is
 	// refused.
-	SHA256 string `toml:"sha256"`
+	SHA256 string `toml:"sha256" json:"sha256"`
 	// The stages the filter takes part in, when fewer than the module offers.
-	Stages []string `toml:"stages" rule:"one=decode|unpack|decide|pack|encode"`
+	Stages []string `toml:"stages" json:"stages" rule:"one=decode|unpack|decide|pack|encode"`
 	// What becomes of a message when this filter fails on it. The default is
 	// the route's on_error.
-	OnError string `toml:"on_error" rule:"one=dead-letter|retry|drop|pass"`
+	OnError string `toml:"on_error" json:"on_error" rule:"one=dead-letter|retry|drop|pass"`
 	// Configuration handed to the filter when it starts.
-	Config Table `toml:"config"`
+	Config Table `toml:"config" json:"config"`
 	// What one instance of the filter may use.
-	Limits Limits `toml:"limits"`
+	Limits Limits `toml:"limits" json:"limits"`
 	// What the filter is given besides the message. Nothing by default.
-	Grants Grants `toml:"grants"`
+	Grants Grants `toml:"grants" json:"grants"`
 }
 
 // Limits bound what one filter instance may use.
 type Limits struct {
 	// The longest that one call may take.
-	Time Duration `toml:"time" rule:"min=1ms,max=1m"`
+	Time Duration `toml:"time" json:"time" rule:"min=1ms,max=1m"`
 	// The longest that starting an instance may take.
-	StartTime Duration `toml:"start_time" rule:"min=1ms,max=5m"`
+	StartTime Duration `toml:"start_time" json:"start_time" rule:"min=1ms,max=5m"`
 	// The most linear memory, rounded down to 64 KiB pages.
-	Memory Size `toml:"memory" rule:"min=64KiB,max=4GiB"`
+	Memory Size `toml:"memory" json:"memory" rule:"min=64KiB,max=4GiB"`
 	// The most that one call may return.
-	Output Size `toml:"output" rule:"min=1KiB,max=128MiB"`
+	Output Size `toml:"output" json:"output" rule:"min=1KiB,max=128MiB"`
 	// The largest module file.
-	ModuleSize Size `toml:"module_size" rule:"min=8B,max=128MiB"`
+	ModuleSize Size `toml:"module_size" json:"module_size" rule:"min=8B,max=128MiB"`
 	// The most log lines per call; further ones are counted and dropped.
-	LogLines int `toml:"log_lines" rule:"min=0,max=1000"`
+	LogLines int `toml:"log_lines" json:"log_lines" rule:"min=0,max=1000"`
 	// The most targets of one message.
-	Targets int `toml:"targets" rule:"min=1,max=1024"`
+	Targets int `toml:"targets" json:"targets" rule:"min=1,max=1024"`
 	// The most messages that one call may make.
-	Emit int `toml:"emit" rule:"min=0,max=1024"`
+	Emit int `toml:"emit" json:"emit" rule:"min=0,max=1024"`
 	// The most work of one call in the host's units; 0 is the host's default.
-	Fuel int64 `toml:"fuel" rule:"min=0"`
+	Fuel int64 `toml:"fuel" json:"fuel" rule:"min=0"`
 }
 
 // Grants are what a filter is given besides the message.
 type Grants struct {
 	// The wall clock, to the nanosecond.
-	Clock bool `toml:"clock"`
+	Clock bool `toml:"clock" json:"clock"`
 	// Random bytes.
-	Random bool `toml:"random"`
+	Random bool `toml:"random" json:"random"`
 	// Its own metrics.
-	Metrics bool `toml:"metrics"`
+	Metrics bool `toml:"metrics" json:"metrics"`
 }
 
 // Route takes messages from one queue, through filters, to targets.
 type Route struct {
 	// The queue to consume. Without an entry in [queues] it must exist.
-	Listen string `toml:"listen" rule:"required,max=255"`
+	Listen string `toml:"listen" json:"listen" rule:"required,max=255"`
 	// How many messages may be in hand, unacknowledged, at once.
-	Prefetch int `toml:"prefetch" rule:"min=1,max=65535"`
+	Prefetch int `toml:"prefetch" json:"prefetch" rule:"min=1,max=65535"`
 	// Consumer priority; the broker prefers higher ones.
-	Priority int `toml:"priority" rule:"min=-2147483648,max=2147483647"`
+	Priority int `toml:"priority" json:"priority" rule:"min=-2147483648,max=2147483647"`
 	// Be the only consumer of the queue.
-	Exclusive bool `toml:"exclusive"`
+	Exclusive bool `toml:"exclusive" json:"exclusive"`
 	// How bytes become context and payload. With plain, the headers are the
 	// context and the body is the payload.
-	Format string `toml:"format" rule:"one=plain"`
+	Format string `toml:"format" json:"format" rule:"one=plain"`
 	// Names of filters, in the order in which messages pass them.
-	Filters []string `toml:"filters"`
+	Filters []string `toml:"filters" json:"filters"`
 	// Targets of messages that no filter decided on: queue:NAME,
 	// exchange:NAME/KEY, topic:[EXCHANGE/]TOPIC,
 	// server:[EXCHANGE/]TOPIC.SERVER, fanout:TOPIC or
 	// notify:[EXCHANGE/]TOPIC.PRIORITY.
-	Send []string `toml:"send"`
+	Send []string `toml:"send" json:"send"`
 	// Patterns of the targets that filters may choose, such as queue:orders.*.
 	// Required when a filter of the route decides.
-	Allow []string `toml:"allow"`
+	Allow []string `toml:"allow" json:"allow"`
 	// Which messages stay in order: all of the queue, those with the same key,
 	// or none.
-	Order string `toml:"order" rule:"one=queue|key|none"`
+	Order string `toml:"order" json:"order" rule:"one=queue|key|none"`
 	// The key of order = "key": header:NAME, property:NAME or routing_key.
-	OrderBy string `toml:"order_by"`
+	OrderBy string `toml:"order_by" json:"order_by"`
 	// How many messages are handled at the same time. It is 1 with order =
 	// "queue", else 4 by default.
-	Parallel int `toml:"parallel" rule:"min=1,max=1024"`
+	Parallel int `toml:"parallel" json:"parallel" rule:"min=1,max=1024"`
 	// What becomes of a message on which a filter fails.
-	OnError string `toml:"on_error" rule:"one=dead-letter|retry|drop|pass"`
+	OnError string `toml:"on_error" json:"on_error" rule:"one=dead-letter|retry|drop|pass"`
 	// The queue for dead letters; by default the listened queue's name with
 	// ".dead" added. Unless it is in [queues] it is declared durable and
 	// classic.
-	DeadLetter string `toml:"dead_letter" rule:"max=255"`
+	DeadLetter string `toml:"dead_letter" json:"dead_letter" rule:"max=255"`
 	// The largest body; larger messages become dead letters unread.
-	MaxMessage Size `toml:"max_message" rule:"min=1KiB,max=512MiB"`
+	MaxMessage Size `toml:"max_message" json:"max_message" rule:"min=1KiB,max=512MiB"`
 	// Let the headers CC and BCC through, with which a sender names further
 	// routing keys of its own.
-	AllowCC bool `toml:"allow_cc"`
+	AllowCC bool `toml:"allow_cc" json:"allow_cc"`
 	// How often and how soon a failed message is tried again.
-	Retry Retry `toml:"retry"`
+	Retry Retry `toml:"retry" json:"retry"`
 	// The window in which messages that come again are dropped.
-	Dedup Dedup `toml:"dedup"`
+	Dedup Dedup `toml:"dedup" json:"dedup"`
 }
 
 // Retry says how a message that failed for a reason that may pass is tried
@@ -240,51 +240,51 @@ type Route struct {
 type Retry struct {
 	// Attempts in all, the first included; after the last the message becomes
 	// a dead letter.
-	MaxAttempts int `toml:"max_attempts" rule:"min=1,max=1000000"`
-	// The wait before the second attempt; it doubles with each further one.
-	Backoff Duration `toml:"backoff" rule:"min=1ms,max=1h"`
+	MaxAttempts int `toml:"max_attempts" json:"max_attempts" rule:"min=1,max=1000000"`
+	// The wait before the second attempt; it grows with each further one.
+	Backoff Duration `toml:"backoff" json:"backoff" rule:"min=1ms,max=1h"`
 	// The longest wait.
-	MaxBackoff Duration `toml:"max_backoff" rule:"min=1ms,max=24h"`
+	MaxBackoff Duration `toml:"max_backoff" json:"max_backoff" rule:"min=1ms,max=24h"`
 }
 
 // Dedup remembers which messages were sent where, so that a redelivered message
 // is not sent twice.
 type Dedup struct {
 	// How many messages are remembered; 0 remembers none.
-	Window int `toml:"window" rule:"min=0,max=16777216"`
+	Window int `toml:"window" json:"window" rule:"min=0,max=16777216"`
 	// How long each is remembered.
-	TTL Duration `toml:"ttl" rule:"min=1s,max=168h"`
+	TTL Duration `toml:"ttl" json:"ttl" rule:"min=1s,max=168h"`
 }
 
 // Process holds what concerns the process as a whole.
 type Process struct {
 	// How long a stopping router may take to finish the messages in hand; the
 	// broker delivers the rest again.
-	DrainTimeout Duration `toml:"drain_timeout" rule:"min=0s,max=1h"`
+	DrainTimeout Duration `toml:"drain_timeout" json:"drain_timeout" rule:"min=0s,max=1h"`
 	// Where compiled filters are kept. The default is wasmrouter in the user's
 	// cache directory.
-	CacheDir string `toml:"cache_dir"`
+	CacheDir string `toml:"cache_dir" json:"cache_dir"`
 	// Allow filter files outside the configuration file's directory.
-	AllowOutsidePaths bool `toml:"allow_outside_paths"`
+	AllowOutsidePaths bool `toml:"allow_outside_paths" json:"allow_outside_paths"`
 	// Refuse filter files that have no sha256.
-	RequirePins bool `toml:"require_pins"`
+	RequirePins bool `toml:"require_pins" json:"require_pins"`
 }
 
 // Admin is the HTTP listener for health, metrics and profiles.
 type Admin struct {
 	// HOST:PORT to listen on; empty turns it off. An address that is not this
 	// machine's own (loopback) needs a token.
-	Listen string `toml:"listen"`
+	Listen string `toml:"listen" json:"listen"`
 	// Offer Go's profiles under /debug/pprof/.
-	Pprof bool `toml:"pprof"`
+	Pprof bool `toml:"pprof" json:"pprof"`
 	// What callers must present as a bearer token; none when empty.
-	Token Secret `toml:"token"`
+	Token Secret `toml:"token" json:"token"`
 }
 
 // Log says what is logged and how.
 type Log struct {
 	// The least severity that is logged.
-	Level string `toml:"level" rule:"one=debug|info|warn|error"`
+	Level string `toml:"level" json:"level" rule:"one=debug|info|warn|error"`
 	// One of text and json; auto is text on a terminal and JSON otherwise.
-	Format string `toml:"format" rule:"one=auto|text|json"`
+	Format string `toml:"format" json:"format" rule:"one=auto|text|json"`
 }

@@ -18,7 +18,7 @@ const maxSecretFile = 64 << 10
 // interpolation resolves ${env:NAME}, ${env:NAME:-DEFAULT} and ${file:PATH}
 // inside one string. What they stand for is not looked at again.
 type interpolation struct {
-	env    func(string) (string, bool)
+	Options
 	dir    string
 	secret bool // what is written must not be shown
 	warn   func(problem, hint string)
@@ -64,7 +64,7 @@ func (in interpolation) one(s string) (string, *problem) {
 		if name == "" || strings.ContainsAny(name, "=\x00 ") {
 			return "", &problem{quote(name) + " is not the name of an environment variable", "write ${env:NAME}"}
 		}
-		value, found := in.env(name)
+		value, found := in.Env(name)
 		switch {
 		case has && value == "":
 			return fallback, nil
@@ -89,7 +89,7 @@ func (in interpolation) file(path string) (string, *problem) {
 	if !filepath.IsAbs(full) {
 		full = filepath.Join(in.dir, full)
 	}
-	data, mode, err := readFile(os.OpenFile(full, os.O_RDONLY|syscall.O_NONBLOCK, 0))(maxSecretFile)
+	data, mode, err := readFile(in.open(full))(maxSecretFile)
 	if err != nil {
 		return "", &problem{"cannot read the file " + quote(path) + ": " + reason(err), "name a small file that the router may read"}
 	}
@@ -105,8 +105,12 @@ var (
 	errTooLarge   = errors.New("it is too large")
 )
 
-// readFile takes the result of opening a file, not blocking on one that is a
-// pipe, and returns a function that reads at most limit bytes and closes it.
+// notBlocking lets opening a pipe return at once.
+const notBlocking = os.O_RDONLY | syscall.O_NONBLOCK
+
+func openFile(path string) (*os.File, error) { return os.OpenFile(path, notBlocking, 0) }
+
+// readFile takes the result of opening a file and returns a function that reads at most limit bytes and closes it.
 func readFile(f *os.File, err error) func(limit int64) ([]byte, fs.FileMode, error) {
 	return func(limit int64) ([]byte, fs.FileMode, error) {
 		if err != nil {

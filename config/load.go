@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -25,12 +24,14 @@ const MaxFileSize = 1 * MiB
 type Options struct {
 	// Env looks up environment variables; nil is os.LookupEnv.
 	Env func(name string) (value string, ok bool)
+
+	open func(path string) (*os.File, error) // nil is openFile
 }
 
 // Load reads the file at path. The error is [Errors]; warnings come with and
 // without one, in the order of their positions.
 func Load(path string, o Options) (*Config, []Warning, error) {
-	data, mode, err := readFile(os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0))(MaxFileSize.Bytes())
+	data, mode, err := readFile(openFile(path))(MaxFileSize.Bytes())
 	if err != nil {
 		return nil, nil, Errors{{File: path, Problem: "cannot read the file: " + reason(err), Hint: "name the configuration file", Err: err}}
 	}
@@ -74,7 +75,10 @@ func parse(name string, data []byte, dir string, o Options) (*Config, []Warning,
 	if o.Env == nil {
 		o.Env = os.LookupEnv
 	}
-	b := &binder{doc: doc, env: o.Env, preset: Default(), failed: map[string]bool{}}
+	if o.open == nil {
+		o.open = openFile
+	}
+	b := &binder{doc: doc, options: o, preset: Default(), failed: map[string]bool{}}
 	c := &b.preset.Config
 	b.structure(nil, tree, reflect.ValueOf(c).Elem())
 	c.complete(b)

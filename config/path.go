@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // ErrStock is wrapped by the error of [Config.ReadFilter] for a filter that is
@@ -45,14 +44,14 @@ func (c *Config) open(path string) (*os.File, error) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(dir, path)
 		}
-		return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		return openFile(path)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	return root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	return root.OpenFile(path, notBlocking, 0)
 }
 
 // Dir returns the directory that relative paths are relative to, absolute.
