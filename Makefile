@@ -1,0 +1,83 @@
+# Bare make lists the targets. "make demo" and "make test" install what they
+# need and the machine lacks.
+SHELL := /bin/sh
+GO ?= go
+TOOL := $(GO) tool -modfile=tools/go.mod
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 10s
+BENCHTIME ?= 1s
+
+# The packages that run goroutines of their own, tested under the race detector.
+RACE := ./pool ./waiter ./router ./amqp/... ./wasmhost/... ./rpc ./app ./admin ./telemetry ./config
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/router
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/router ./cmd/router
+
+.PHONY: demo
+demo: ## install RabbitMQ if missing, build, show the router at work
+	@scripts/deps.sh demo
+	@$(MAKE) --no-print-directory build
+	@bin/router demo
+
+.PHONY: deps
+deps: ## install what the tests need
+	@scripts/deps.sh test
+
+.PHONY: test
+test: deps ## install what is missing, run every test
+	$(GO) test -timeout 20m ./...
+	@$(MAKE) --no-print-directory race
+
+.PHONY: race
+race: deps ## test what runs concurrently under the race detector
+	$(GO) test -race -short -timeout 15m $(RACE)
+
+.PHONY: short
+short: ## test without the long end-to-end runs
+	$(GO) test -short ./...
+
+.PHONY: vet
+vet: ## run go vet
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: ## run golangci-lint
+	$(TOOL) golangci-lint run --timeout 15m ./...
+
+.PHONY: fmt
+fmt: ## format every Go file
+	$(TOOL) gofumpt -w .
+
+.PHONY: fmt-check
+fmt-check: ## fail if a Go file is not formatted
+	@scripts/check-format.sh
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## run every Go benchmark
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: wasm
+wasm: deps ## build the filter modules from their sources
+	filters/build.sh
+
+.PHONY: gen
+gen: ## write the generated files anew
+	$(GO) generate ./...
+
+.PHONY: ci
+ci: deps ## everything that must pass before a change is merged
+	.ci/run
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist

@@ -1,0 +1,64 @@
+#!/bin/sh
+# Installs what the named jobs need and the machine lacks, with apt-get.
+#
+#   scripts/deps.sh demo    a RabbitMQ server
+#   scripts/deps.sh test    that, C and WebAssembly tools, oslo.messaging
+#
+# Installing rabbitmq-server on Debian starts a broker on port 5672 for the
+# whole machine; this script keeps it from starting.
+set -eu
+
+lacking=
+need() { # package, command that succeeds when it is there
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || lacking="$lacking $package"
+}
+tool() { command -v "$1" || test -x "/usr/lib/rabbitmq/bin/$1"; }
+
+broker() { need rabbitmq-server tool rabbitmq-server; }
+compilers() {
+	need gcc tool gcc # the race detector links with it
+	need libc6-dev test -e /usr/include/stdlib.h
+	need clang tool clang
+	need lld tool wasm-ld
+	need wabt tool wat2wasm
+	need python3-oslo.messaging /usr/bin/python3 -c 'import oslo_messaging'
+}
+for job in "$@"; do
+	case $job in
+	demo) broker ;;
+	test) broker && compilers ;;
+	*)
+		echo "deps.sh: unknown job $job; the jobs are demo and test" >&2
+		exit 1
+		;;
+	esac
+done
+test -n "$lacking" || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "deps.sh: please install:$lacking (the names are Debian's)" >&2
+	exit 1
+fi
+root=
+if [ "$(id -u)" != 0 ]; then
+	command -v sudo >/dev/null || {
+		echo "deps.sh: as root, run: apt-get install --no-install-recommends$lacking" >&2
+		exit 1
+	}
+	root=sudo
+fi
+
+# Package scripts ask policy-rc.d whether they may start a service; 101 is no.
+policy=/usr/sbin/policy-rc.d
+if ! [ -e $policy ]; then
+	trap '$root rm -f $policy' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' | $root tee $policy >/dev/null
+	$root chmod 755 $policy
+fi
+echo "installing$lacking"
+$root apt-get update -q
+# shellcheck disable=SC2086
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $lacking
