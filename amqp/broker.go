@@ -3,39 +3,172 @@ package amqp
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
+	"github.com/wasmrouter/router/pool"
 	"github.com/wasmrouter/router/router"
 )
 
 // Broker is a connection to RabbitMQ that mends itself. It is safe for
 // concurrent use. Close it to free its goroutines.
 type Broker struct {
+	cfg       Config
+	endpoints []endpoint
+	log       *slog.Logger
+	pool      *pool.Pool[*link]
+	supply    supply
+	count     counters
+
+	ctx       context.Context // ends when Close begins: listeners drain
+	cancel    context.CancelFunc
+	sendCtx   context.Context // ends when listeners have ended: sending stops
+	stopSend  context.CancelFunc
+	hardCtx   context.Context // ends when Close must not wait any longer
+	hardClose context.CancelFunc
+
+	listening tasks // Listen calls
+	sending   tasks // the supply's goroutine
+
+	mu      sync.Mutex // protects the fields below
+	lines   []*line    // of running listeners
+	senders map[*sender]struct{}
 }
 
 // New checks the configuration and returns a broker. It dials nothing yet.
-func New(cfg Config) (*Broker, error) { return nil, errors.New("not built yet") }
+// Errors name the field at fault and never hold a password.
+func New(cfg Config) (*Broker, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("amqp: %w", err)
+	}
+	endpoints, err := cfg.endpoints()
+	if err != nil {
+		return nil, fmt.Errorf("amqp: %w", err)
+	}
+	if slices.ContainsFunc(endpoints, func(e endpoint) bool { return e.tls }) {
+		if _, err := cfg.TLS.client(endpoints[0].host); err != nil {
+			return nil, fmt.Errorf("amqp: TLS: %w", err)
+		}
+		if cfg.TLS.InsecureSkipVerify {
+			cfg.Logger.Warn("the broker's certificate is not verified: anybody on the network can read and change every message")
+		}
+	}
+	b := &Broker{cfg: cfg, endpoints: endpoints, log: cfg.Logger, senders: map[*sender]struct{}{}}
+	b.supply = supply{b: b, line: line{purpose: "send"}, changed: make(chan struct{})}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.sendCtx, b.stopSend = context.WithCancel(context.Background())
+	b.hardCtx, b.hardClose = context.WithCancel(context.Background())
+	b.pool, err = pool.New(pool.Config[*link]{
+		New: b.openLink,
+		Reset: func(l *link) error {
+			if !l.idle() {
+				return errDead
+			}
+			return nil
+		},
+		Close:   func(l *link) { l.kill() },
+		Max:     cfg.ChannelPool.Max,
+		MinIdle: cfg.ChannelPool.MinIdle,
+		IdleTTL: cfg.ChannelPool.IdleTTL,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("amqp: channel pool: %w", err)
+	}
+	return b, nil
+}
+
+func (c *Config) validate() error {
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		least time.Duration
+	}{
+		{"heartbeat", c.Heartbeat, time.Second},
+		{"dial timeout", c.DialTimeout, time.Millisecond},
+		{"write timeout", c.WriteTimeout, time.Millisecond},
+		{"confirm timeout", c.ConfirmTimeout, time.Millisecond},
+		{"initial backoff", c.Backoff.Initial, time.Millisecond},
+		{"largest backoff", c.Backoff.Max, c.Backoff.Initial},
+	} {
+		if d.value < d.least {
+			return fmt.Errorf("the %s is %v; it must be at least %v", d.name, d.value, d.least)
+		}
+	}
+	switch {
+	case c.MaxInFlight < 1 || c.MaxInFlight > 1<<16:
+		return fmt.Errorf("MaxInFlight is %d; it must be from 1 to 65536", c.MaxInFlight)
+	case c.MaxInFlightBytes < 1:
+		return fmt.Errorf("MaxInFlightBytes is %d; it must be at least 1", c.MaxInFlightBytes)
+	case c.ChannelPool.Max > 2000:
+		return fmt.Errorf("the channel pool's maximum is %d; RabbitMQ allows 2047 channels on a connection, of which a few are needed to declare: at most 2000", c.ChannelPool.Max)
+	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):
+		return errors.New("a client certificate needs both its certificate file and its key file")
+	case len(c.ConnectionName) > 200 || strings.ContainsFunc(c.ConnectionName, func(r rune) bool { return r < ' ' }):
+		return errors.New("the connection name is longer than 200 bytes or holds a control character")
+	}
+	return c.Topology.validate()
+}
 
 // Connect dials the send connection and declares the topology, unless that has
-// been done. It tries every host once and does not retry.
-func (b *Broker) Connect(ctx context.Context) error { return nil }
-
-// Sender returns a sender with a confirm-mode channel of its own. The channel
-// is opened by the first Send, and replaced by the next Send after a loss;
-// Send waits for that as long as its ctx lasts. Name is for logs.
-func (b *Broker) Sender(name string) router.Sender { return nil }
-
-// Listen implements [router.Listener] with a connection of its own.
-func (b *Broker) Listen(ctx context.Context, source router.Source, handle func(*router.Delivery)) error {
+// been done. It tries every host once and returns why that failed; the broker
+// goes on trying all the same.
+func (b *Broker) Connect(ctx context.Context) error {
+	if _, err := b.supply.once(ctx); err != nil {
+		return fmt.Errorf("amqp: %w", err)
+	}
 	return nil
 }
 
-// Declare declares t on the send connection, dialling it if need be. It does
-// not add t to the configured topology.
-func (b *Broker) Declare(ctx context.Context, t Topology) error { return nil }
+// Declare declares t on the send connection, waiting for that until ctx ends.
+// It does not add t to the configured topology. Errors of several objects are
+// joined; each says in words what is wrong.
+func (b *Broker) Declare(ctx context.Context, t Topology) error {
+	if err := t.validate(); err != nil {
+		return fmt.Errorf("amqp: %w", err)
+	}
+	c, err := b.supply.get(ctx)
+	if err != nil {
+		return fmt.Errorf("amqp: declare: %w", err)
+	}
+	if err := b.declare(ctx, c, t); err != nil {
+		return fmt.Errorf("amqp: declare: %w", err)
+	}
+	return nil
+}
 
-// Stat returns the broker's state and counts.
-func (b *Broker) Stat() Stat { return Stat{} }
+// Close ends all listeners as the end of their ctx does, then gives up what is
+// still in flight, closes the connections and waits for all goroutines. When
+// ctx ends first, it cuts the connections instead of waiting, and returns
+// ctx's error. It is idempotent. Sends fail afterwards with
+// [router.ErrClosed].
+func (b *Broker) Close(ctx context.Context) error {
+	b.cancel()
+	stop := context.AfterFunc(ctx, b.hardClose)
+	defer stop()
+	b.listening.close()
+	b.stopSend()
+	b.mu.Lock()
+	senders := slices.Collect(maps.Keys(b.senders))
+	b.mu.Unlock()
+	for _, s := range senders {
+		s.Close()
+	}
+	b.sending.close()
+	b.hardClose()
+	err := b.pool.Close(ctx)
+	if errors.Is(err, context.Cause(ctx)) || ctx.Err() != nil {
+		return fmt.Errorf("amqp: close: %w", context.Cause(ctx))
+	}
+	return nil
+}
 
-// Close ends all senders and listeners, closes the connections and waits for
-// all goroutines, at most until ctx ends. It is idempotent.
-func (b *Broker) Close(ctx context.Context) error { return nil }
+var (
+	_ router.Listener = (*Broker)(nil)
+	_ router.Sender   = (*sender)(nil)
+)

@@ -15,7 +15,7 @@ const (
 	DefaultConfirmTimeout   = 30 * time.Second
 	DefaultBackoffInitial   = 50 * time.Millisecond
 	DefaultBackoffMax       = time.Second
-	DefaultMaxInFlight      = 1024
+	DefaultMaxInFlight      = 256
 	DefaultMaxInFlightBytes = 1 << 20
 	DefaultPoolMax          = 512
 	DefaultPoolIdleTTL      = 20 * time.Minute
@@ -72,7 +72,7 @@ type Config struct {
 
 	// MaxInFlight and MaxInFlightBytes bound what one sender has published and
 	// the broker has not yet answered. A larger message goes alone. The
-	// defaults are 1024 and 1 MiB.
+	// defaults are 256 and 1 MiB.
 	MaxInFlight      int
 	MaxInFlightBytes int
 

@@ -1,0 +1,388 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// link is a channel in confirm mode: what the pool holds. One sender at a time
+// publishes on it. Its goroutine settles the publishes in their order.
+type link struct {
+	b       *Broker
+	conn    *conn
+	ch      *amqp091.Channel
+	closes  chan *amqp091.Error
+	returns chan amqp091.Return
+
+	work chan struct{} // a publish was finished or aborted
+	room chan struct{} // a publish was settled while wanting was set
+	stop chan struct{} // closed by kill
+	done chan struct{} // closed when everything is settled; the link is dead
+
+	killOnce sync.Once
+	suspects int // left by an exception that nobody could be blamed for; read after done
+
+	// mu protects the fields below. It is not held while publishing nor while
+	// a receipt is settled.
+	mu      sync.Mutex
+	ring    []pending
+	head, n int
+	seen    int // entries from the head that returns have been matched past
+	bytes   int
+	wanting bool
+	dead    bool
+}
+
+// pending is a publish that the broker has not answered.
+type pending struct {
+	dc       *amqp091.DeferredConfirmation // nil while it is being published
+	receipt  router.Receipt
+	env      *router.Envelope
+	exchange string
+	key      string
+	at       time.Duration // by the gate's clock
+	returned string        // the broker's reason, if it returned the message
+}
+
+// openLink opens a channel on the send connection, waiting for that.
+func (b *Broker) openLink(ctx context.Context) (*link, error) {
+	for {
+		c, err := b.supply.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		l, err := b.openLinkOn(ctx, c)
+		if err == nil || ctx.Err() != nil || !c.isLost() {
+			return l, err
+		}
+	}
+}
+
+func (b *Broker) openLinkOn(ctx context.Context, c *conn) (*link, error) {
+	l := &link{
+		b: b, conn: c,
+		// A return that found no room would be dropped, and its publish pass
+		// for a success.
+		returns: make(chan amqp091.Return, b.cfg.MaxInFlight+1),
+		closes:  make(chan *amqp091.Error, 1),
+		work:    make(chan struct{}, 1),
+		room:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
+		ring:    make([]pending, b.cfg.MaxInFlight),
+	}
+	var err error
+	l.ch, err = c.channel(ctx, func(ch *amqp091.Channel) error { return ch.Confirm(false) })
+	if err != nil {
+		return nil, fmt.Errorf("open a channel: %w", err)
+	}
+	l.ch.NotifyReturn(l.returns)
+	l.ch.NotifyClose(l.closes)
+	if !c.tasks.run(l.run) {
+		return nil, errDead
+	}
+	return l, nil
+}
+
+var errDead = errors.New("channel is gone")
+
+// await returns when there is room for a message of that size, or errDead, or
+// ctx's error. Without others in flight there is room for any size.
+func (l *link) await(ctx context.Context, size, limit int) error {
+	for {
+		l.mu.Lock()
+		if l.dead {
+			l.mu.Unlock()
+			return errDead
+		}
+		if l.n < limit && (l.n == 0 || l.bytes+size <= l.b.cfg.MaxInFlightBytes) {
+			l.mu.Unlock()
+			return nil
+		}
+		l.wanting = true
+		l.mu.Unlock()
+		select {
+		case <-l.room:
+		case <-l.done:
+			return errDead
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// begin notes a publish before it is made, so that its return finds it.
+func (l *link) begin(p pending) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return false
+	}
+	l.ring[(l.head+l.n)%len(l.ring)] = p
+	l.n++
+	l.bytes += len(p.env.Body)
+	l.b.count.inFlightBytes.Add(int64(len(p.env.Body)))
+	return true
+}
+
+// finish hands the last begun publish to the settling goroutine; with a nil dc
+// it was not published, and is forgotten.
+func (l *link) finish(dc *amqp091.DeferredConfirmation) {
+	l.mu.Lock()
+	p := &l.ring[(l.head+l.n-1)%len(l.ring)]
+	p.dc = dc
+	if dc == nil {
+		l.bytes -= len(p.env.Body)
+		l.b.count.inFlightBytes.Add(-int64(len(p.env.Body)))
+		*p = pending{}
+		l.n--
+	}
+	first := l.n == 1 || dc == nil || l.dead
+	l.mu.Unlock()
+	if first { // else the goroutine finds it after its predecessor
+		select {
+		case l.work <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// idle reports whether nothing is in flight.
+func (l *link) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.n == 0 && !l.dead
+}
+
+// kill ends the link; what is in flight is settled as unconfirmed. It returns
+// when that is done, and does not wait for the broker.
+func (l *link) kill() {
+	l.killOnce.Do(func() { close(l.stop) })
+	<-l.done
+}
+
+// first returns the oldest publish, or nil if there is none that has been
+// finished. Only the settling goroutine removes finished ones.
+func (l *link) first() *pending {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n == 0 {
+		return nil
+	}
+	if p := &l.ring[l.head]; p.dc != nil {
+		return p
+	}
+	return nil
+}
+
+func (l *link) run() {
+	cause := l.settleAll()
+	l.end(cause)
+	close(l.done)
+	_ = l.ch.Close() // an error means that it is closed already
+}
+
+// settleAll settles publishes as the broker answers until the link must end,
+// and returns why.
+func (l *link) settleAll() error {
+	timeout := l.b.cfg.ConfirmTimeout
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for {
+		p := l.first()
+		if p == nil {
+			select {
+			case <-l.work:
+			case e := <-l.closes:
+				return l.lost(e)
+			case <-l.stop:
+				return errDead
+			}
+			continue
+		}
+		select {
+		case <-p.dc.Done():
+		default:
+			select {
+			case <-p.dc.Done():
+			case <-l.stop:
+				return errDead
+			case <-timer.C:
+				left := timeout - (l.conn.gate.clock() - p.at)
+				if left <= 0 {
+					return fmt.Errorf("the broker did not answer within %v", timeout)
+				}
+				timer.Reset(left)
+				continue
+			}
+		}
+		acked := p.dc.Acked()
+		if !acked && l.ch.IsClosed() {
+			return l.lost(<-l.closes)
+		}
+		if err := l.match(); err != nil {
+			return err
+		}
+		var err error
+		switch {
+		case p.returned != "":
+			err = fmt.Errorf("%w: %s", router.ErrUnroutable, p.returned)
+		case !acked:
+			err = fmt.Errorf("%w: %s", router.ErrNacked, where(p.exchange, p.key))
+		}
+		l.settle(p, err)
+	}
+}
+
+// lost returns why the channel was closed: e, or if there is none, the end of
+// the connection.
+func (l *link) lost(e *amqp091.Error) error {
+	if e != nil {
+		return e
+	}
+	return errDead
+}
+
+// settle takes the head off and settles it.
+func (l *link) settle(p *pending, err error) {
+	receipt := p.receipt
+	size := len(p.env.Body)
+	n := &l.b.count
+	n.inFlightBytes.Add(-int64(size))
+	switch {
+	case err == nil:
+		n.confirmed.Add(1)
+	case errors.Is(err, router.ErrUnroutable):
+		n.returned.Add(1)
+	case errors.Is(err, router.ErrNacked):
+		n.nacked.Add(1)
+	case errors.Is(err, router.ErrUnconfirmed):
+		n.unconfirmed.Add(1)
+	default:
+		n.refused.Add(1)
+	}
+	l.mu.Lock()
+	*p = pending{}
+	l.head = (l.head + 1) % len(l.ring)
+	l.n--
+	l.seen = max(0, l.seen-1)
+	l.bytes -= size
+	wake := l.wanting
+	l.wanting = false
+	l.mu.Unlock()
+	if wake {
+		select {
+		case l.room <- struct{}{}:
+		default:
+		}
+	}
+	receipt.Settle(err)
+}
+
+// match notes on the publishes which of them the broker has returned. The
+// library's reader queues a return before it notes the confirm that follows
+// it, so that a publish whose confirm is known has its return in the queue or
+// has none.
+func (l *link) match() error {
+	for {
+		select {
+		case ret, ok := <-l.returns:
+			if !ok {
+				l.returns = nil
+				return nil
+			}
+			if !l.matchOne(&ret) {
+				return fmt.Errorf("the broker returned a message to %s that was not published here", where(ret.Exchange, ret.RoutingKey))
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+func (l *link) matchOne(ret *amqp091.Return) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// The broker returns in the order of publishing: look behind the last
+	// match first. The looser comparisons are for what a broker might change.
+	for _, same := range [...]func(p *pending) bool{
+		func(p *pending) bool { return sameMessage(ret, p.exchange, p.key, p.env) },
+		func(p *pending) bool {
+			return p.exchange == ret.Exchange && p.key == ret.RoutingKey && string(p.env.Body) == string(ret.Body)
+		},
+		func(p *pending) bool { return p.exchange == ret.Exchange && p.key == ret.RoutingKey },
+	} {
+		for i := range l.n {
+			i = (l.seen + i) % l.n
+			p := &l.ring[(l.head+i)%len(l.ring)]
+			if p.returned == "" && same(p) {
+				p.returned = ret.ReplyText + ": " + where(ret.Exchange, ret.RoutingKey)
+				l.seen = i + 1
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// end settles everything that is left after the link was lost for cause.
+func (l *link) end(cause error) {
+	l.mu.Lock()
+	l.dead = true
+	for l.n > 0 && l.ring[(l.head+l.n-1)%len(l.ring)].dc == nil { // being published
+		l.mu.Unlock()
+		<-l.work
+		l.mu.Lock()
+	}
+	left := l.n
+	l.mu.Unlock()
+	_ = l.match() // what was returned is returned, whatever came after
+
+	open := 0
+	for i := range left {
+		if p := l.at(i); !p.dc.Acked() && p.returned == "" {
+			open++
+		}
+	}
+	var exception *amqp091.Error
+	blamed := errors.As(cause, &exception) && exception.Server && l.blame(exception, left, open)
+	for range left {
+		p := l.at(0)
+		var err error
+		switch {
+		case p.returned != "":
+			err = fmt.Errorf("%w: %s", router.ErrUnroutable, p.returned)
+		case p.dc.Acked():
+		case blamed && culprit(exception, p.exchange, p.key, open) != nil:
+			err = culprit(exception, p.exchange, p.key, open)
+		default:
+			err = fmt.Errorf("%w: %w", router.ErrUnconfirmed, cause)
+		}
+		l.settle(p, err)
+	}
+}
+
+func (l *link) at(i int) *pending { return &l.ring[(l.head+i)%len(l.ring)] }
+
+// blame reports whether some publish can be blamed for the exception. If it
+// was caused by one of many and does not say which, the sender is told to
+// publish as many one at a time, so that the next exception names it.
+func (l *link) blame(e *amqp091.Error, left, open int) bool {
+	if !e.Recover { // the connection's, or not caused by a publish
+		return false
+	}
+	for i := range left {
+		if p := l.at(i); !p.dc.Acked() && p.returned == "" && culprit(e, p.exchange, p.key, open) != nil {
+			return true
+		}
+	}
+	l.suspects = 2 * open
+	return false
+}

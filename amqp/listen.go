@@ -1,0 +1,174 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// Listen implements [router.Listener] with a connection of its own, on which
+// it declares of the topology what concerns the queue. It returns early, with
+// an error that names the object, if the broker refuses a declaration or
+// permission at the start. Later it goes on trying: a missing queue, a refused
+// login, or a queue that another consumer uses exclusively may mend.
+func (b *Broker) Listen(ctx context.Context, source router.Source, handle func(*router.Delivery)) error {
+	switch {
+	case source.Queue == "" || len(source.Queue) > maxString:
+		return fmt.Errorf("amqp: listen: queue %.40q: a name has 1 to 255 bytes", source.Queue)
+	case source.Prefetch < 1 || source.Prefetch > 65535:
+		return fmt.Errorf("amqp: listen to %q: prefetch is %d; it must be from 1 to 65535, or the queue would be read into memory", source.Queue, source.Prefetch)
+	}
+	if !b.listening.enter() {
+		return fmt.Errorf("amqp: listen to %q: %w", source.Queue, router.ErrClosed)
+	}
+	defer b.listening.wg.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(b.ctx, cancel)()
+
+	l := &listener{
+		b: b, source: source, handle: handle,
+		line: &line{purpose: "listen " + source.Queue},
+	}
+	l.log.to = b.log.With("purpose", l.line.purpose, "queue", source.Queue)
+	b.mu.Lock()
+	b.lines = append(b.lines, l.line)
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		b.lines = slices.DeleteFunc(b.lines, func(x *line) bool { return x == l.line })
+		b.mu.Unlock()
+	}()
+	if err := l.run(ctx); err != nil {
+		return fmt.Errorf("amqp: listen to %q: %w", source.Queue, err)
+	}
+	return nil
+}
+
+// listener keeps one consumer alive.
+type listener struct {
+	b      *Broker
+	source router.Source
+	handle func(*router.Delivery)
+	line   *line
+	log    throttle
+
+	consumed   bool // a consumer was registered at least once
+	failures   int  // in a row, for backoff
+	undecoded  int  // losses in a row by a delivery that cannot be decoded
+	quarantine bool // one delivery at a time until the undecodable one is gone
+	slab       []router.Delivery
+}
+
+func (l *listener) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		since := time.Now()
+		err := l.connect(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if !l.consumed && errors.Is(err, errRefused) && !errors.Is(err, errLogin) {
+			return err
+		}
+		l.noteUndecodable(err)
+		l.backoff(ctx, err, since)
+	}
+	return nil
+}
+
+// backoff waits after a failure that ended what began at since.
+func (l *listener) backoff(ctx context.Context, err error, since time.Time) {
+	if time.Since(since) > steady {
+		l.failures = 0
+	}
+	least := time.Duration(0)
+	if errors.Is(err, errRefused) {
+		least = refusedPause
+	}
+	wait := l.b.pause(l.failures, least)
+	l.failures++
+	l.log.warn("not consuming", err, "attempt", l.failures, "retry_in", wait)
+	sleep(ctx, wait)
+}
+
+// noteUndecodable follows connection losses caused by a message that the
+// library cannot decode. Such a message comes again at once, for ever if the
+// queue has no delivery limit, and takes the whole window with it each time.
+func (l *listener) noteUndecodable(err error) {
+	if !undecodable(err) {
+		l.undecoded = 0
+		return
+	}
+	l.line.poisoned()
+	l.undecoded++
+	if l.undecoded == 2 && !l.quarantine {
+		l.setQuarantine(true)
+		l.log.to.Warn("a message in the queue cannot be decoded and has cut the connection twice; taking one message at a time so that no other is affected; give the queue a delivery limit and a dead-letter exchange to be rid of it",
+			"err", err)
+	}
+}
+
+func (l *listener) setQuarantine(on bool) {
+	l.quarantine = on
+	l.line.quarantine(on)
+}
+
+// connect dials and consumes until the connection is lost or ctx ends.
+func (l *listener) connect(ctx context.Context) error {
+	c, err := l.b.dial(ctx, l.line)
+	if err != nil {
+		l.line.down(err)
+		return err
+	}
+	l.line.up(c)
+	defer c.closeUnless(l.b.hardCtx)
+	defer context.AfterFunc(l.b.hardCtx, func() { _ = c.wire.Close() })()
+	for {
+		since := time.Now()
+		err := l.b.declare(ctx, c, l.b.cfg.Topology.of(l.source.Queue))
+		if err == nil {
+			err = l.consume(ctx, c)
+		}
+		if ctx.Err() != nil {
+			l.line.down(nil)
+			return nil
+		}
+		if c.isLost() {
+			if c.err != nil {
+				err = c.err
+			}
+			l.line.down(err)
+			return err
+		}
+		if errors.Is(err, errRestore) {
+			l.setQuarantine(false)
+			l.undecoded = 0
+			continue
+		}
+		l.line.consuming(false, err)
+		if !l.consumed && errors.Is(err, errRefused) {
+			l.line.down(err)
+			return err
+		}
+		l.backoff(ctx, err, since)
+	}
+}
+
+// errRestore ends a session in quarantine that has gone well.
+var errRestore = errors.New("quarantine is over")
+
+// object names the queue in errors.
+func (l *listener) object() string {
+	return fmt.Sprintf("queue %q", l.source.Queue)
+}
+
+// consumerTag names the consumer in RabbitMQ's lists.
+func (l *listener) consumerTag() string {
+	tag := l.b.cfg.ConnectionName + "/" + l.source.Queue
+	return strings.ToValidUTF8(tag[:min(len(tag), maxString)], "")
+}

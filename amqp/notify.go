@@ -1,0 +1,69 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+)
+
+// notifyQueues remembers which notification queues a connection has seen to.
+type notifyQueues struct {
+	mu   sync.Mutex // protects done
+	done map[[2]string]struct{}
+}
+
+// ensureNotify sees to it, once on each connection, that notifications to
+// exchange and key are kept although nobody listens yet: the exchange and a
+// queue named like the key exist and are bound. What exists already is used as
+// it is, since others declare these with flags of their own.
+func (c *conn) ensureNotify(ctx context.Context, exchange, key string) error {
+	id := [2]string{exchange, key}
+	n := &c.notify
+	n.mu.Lock()
+	_, ok := n.done[id]
+	n.mu.Unlock()
+	if ok {
+		return nil
+	}
+	err := c.call(ctx, func() error {
+		d := declarer{c: c}
+		defer d.close()
+		if err := exists(d.exchange(Exchange{Name: exchange, Type: amqp091.ExchangeTopic, Passive: true})); err != nil {
+			if err := d.exchange(Exchange{Name: exchange, Type: amqp091.ExchangeTopic, Durable: true}); err != nil {
+				return err
+			}
+		}
+		if err := exists(d.queue(Queue{Name: key, Passive: true})); err != nil {
+			if err := d.queue(Queue{Name: key, Durable: true}); err != nil {
+				return err
+			}
+		}
+		return d.bind(Binding{Exchange: exchange, Queue: key, Key: key})
+	})
+	if err != nil {
+		if c.isLost() && ctx.Err() == nil {
+			return errDead
+		}
+		return fmt.Errorf("notification queue: %w", err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.done == nil {
+		n.done = map[[2]string]struct{}{}
+	}
+	n.done[id] = struct{}{}
+	return nil
+}
+
+// exists turns the answer to a passive declaration into nil unless the object
+// is missing.
+func exists(err error) error {
+	var e *amqp091.Error
+	if errors.As(err, &e) && e.Code == amqp091.NotFound {
+		return err
+	}
+	return nil
+}

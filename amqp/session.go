@@ -1,0 +1,159 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/wasmrouter/router/router"
+)
+
+var errCancelled = errors.New("the broker has cancelled the consumer: its queue was deleted or has moved")
+
+// consume opens a channel, consumes until that or the consumer is lost or ctx
+// ends, and drains in the latter case.
+func (l *listener) consume(ctx context.Context, c *conn) error {
+	prefetch := l.source.Prefetch
+	if l.quarantine {
+		prefetch = 1
+	}
+	tag := l.consumerTag()
+	closes := make(chan *amqp091.Error, 1)
+	var deliveries <-chan amqp091.Delivery
+	ch, err := c.channel(ctx, func(ch *amqp091.Channel) (err error) {
+		ch.NotifyClose(closes)
+		if err := ch.Qos(prefetch, 0, false); err != nil {
+			return err
+		}
+		args := amqp091.Table{}
+		if l.source.Priority != 0 {
+			args["x-priority"] = int32(l.source.Priority)
+		}
+		deliveries, err = ch.Consume(l.source.Queue, tag, false, l.source.Exclusive, false, false, args)
+		return err
+	})
+	if err != nil {
+		return explain(err, l.object())
+	}
+	l.consumed = true
+	l.line.consuming(true, nil)
+	l.log.to.Info("consuming", "host", c.host, "prefetch", prefetch)
+	l.log.reset()
+
+	s := newSettler(ch, &l.b.count, prefetch)
+	lost, stop := make(chan struct{}), make(chan struct{})
+	var cause error
+	if !c.tasks.run(func() {
+		if e := <-closes; e != nil {
+			cause = e
+		}
+		close(lost)
+	}) {
+		return errDead
+	}
+	settled := make(chan struct{})
+	if !c.tasks.run(func() { s.run(stop, lost); close(settled) }) {
+		return errDead
+	}
+	err = l.receive(ctx, s, deliveries)
+	if ctx.Err() != nil {
+		l.drain(c, ch, tag, s, deliveries, lost)
+	}
+	close(stop)
+	<-settled
+	if err == nil { // the deliveries have ended
+		if ch.IsClosed() {
+			<-lost
+			err = errDead
+			if cause != nil {
+				err = fmt.Errorf("channel lost: %w", cause)
+			}
+		} else {
+			err = errCancelled
+		}
+	}
+	s.dead.Store(true)
+	if !ch.IsClosed() {
+		// Deliveries that came meanwhile go back to the queue with it.
+		limit, cancel := context.WithTimeout(l.b.hardCtx, closeTimeout)
+		defer cancel()
+		_ = c.call(limit, ch.Close) // an error means that the connection is lost or stuck
+	}
+	return err
+}
+
+// receive hands deliveries over until they end, or ctx does.
+func (l *listener) receive(ctx context.Context, s *settler, deliveries <-chan amqp091.Delivery) error {
+	good := 0
+	enough := min(max(2*l.source.Prefetch, 10), 200)
+	for {
+		select {
+		case d, ok := <-deliveries:
+			if !ok {
+				return nil
+			}
+			if ctx.Err() != nil {
+				s.delivered(d.DeliveryTag)
+				s.Requeue(d.DeliveryTag)
+				return nil
+			}
+			if l.quarantine {
+				if good++; good > enough {
+					return errRestore // d goes back with the channel
+				}
+			}
+			l.hand(s, &d)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (l *listener) hand(s *settler, d *amqp091.Delivery) {
+	if len(l.slab) == 0 {
+		l.slab = make([]router.Delivery, 16) // one allocation for several
+	}
+	out := &l.slab[0]
+	l.slab = l.slab[1:]
+	fill(&out.Envelope, d, l.source.Queue, time.Now())
+	out.Settler, out.Tag = s, d.DeliveryTag
+	s.delivered(d.DeliveryTag)
+	l.b.count.delivered.Add(1)
+	l.handle(out)
+}
+
+// drain stops the consumer, gives back what was not handed over, and waits
+// for the rest to be settled, at most for the source's drain timeout.
+func (l *listener) drain(c *conn, ch *amqp091.Channel, tag string, s *settler, deliveries <-chan amqp091.Delivery, lost <-chan struct{}) {
+	timeout := time.NewTimer(l.source.DrainTimeout)
+	defer timeout.Stop()
+	cancelled := make(chan struct{})
+	if !c.tasks.run(func() {
+		defer close(cancelled)
+		_ = ch.Cancel(tag, false) // an error means that the channel is gone
+	}) {
+		return
+	}
+	for deliveries != nil {
+		select {
+		case d, ok := <-deliveries:
+			if !ok {
+				deliveries = nil
+				break
+			}
+			s.delivered(d.DeliveryTag)
+			s.Requeue(d.DeliveryTag)
+		case <-timeout.C:
+			return
+		}
+	}
+	select {
+	case <-s.drain():
+	case <-lost:
+	case <-timeout.C:
+		l.log.to.Warn("stopped before all deliveries were settled; the broker delivers them again", "drain_timeout", l.source.DrainTimeout)
+	}
+}

@@ -1,0 +1,162 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// refusedPause is the shortest pause after the broker has refused a login or a
+// declaration: trying quickly would only look like an attack.
+const refusedPause = 5 * time.Second
+
+// supply keeps the send connection. One goroutine dials, declares the topology
+// and dials again after a loss; everybody else asks for the connection of the
+// moment.
+type supply struct {
+	b    *Broker
+	line line
+
+	// mu protects the fields below.
+	mu      sync.Mutex
+	started bool
+	cur     *conn
+	tries   uint64 // that have ended
+	err     error  // of the last try
+	changed chan struct{}
+}
+
+// state returns the connection of the moment, if any, and a channel that is
+// closed at the next change. It starts the goroutine when first called.
+func (s *supply) state() (c *conn, tries uint64, err error, changed <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.started {
+		s.started = true
+		if !s.b.sending.run(s.run) {
+			s.err = router.ErrClosed
+		}
+	}
+	return s.cur, s.tries, s.err, s.changed
+}
+
+func (s *supply) set(c *conn, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cur, s.err = c, err
+	if c != nil || err != nil {
+		s.tries++
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// get waits for a connection until ctx ends.
+func (s *supply) get(ctx context.Context) (*conn, error) {
+	for {
+		c, _, err, changed := s.state()
+		if c != nil && !c.isLost() {
+			return c, nil
+		}
+		if errors.Is(err, router.ErrClosed) {
+			return nil, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if err != nil {
+				return nil, fmt.Errorf("%w while waiting for the broker: %w", context.Cause(ctx), err)
+			}
+			return nil, context.Cause(ctx)
+		case <-s.b.sendCtx.Done():
+			return nil, router.ErrClosed
+		}
+	}
+}
+
+// once waits for a connection, or for the end of a try that began no earlier
+// than the call.
+func (s *supply) once(ctx context.Context) (*conn, error) {
+	c, first, _, changed := s.state()
+	for {
+		if c != nil && !c.isLost() {
+			return c, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-s.b.sendCtx.Done():
+			return nil, router.ErrClosed
+		}
+		var tries uint64
+		var err error
+		c, tries, err, changed = s.state()
+		if c == nil && err != nil && tries > first {
+			return nil, err
+		}
+	}
+}
+
+func (s *supply) run() {
+	b, ctx := s.b, s.b.sendCtx
+	failures := 0
+	for ctx.Err() == nil {
+		c, err := b.dial(ctx, &s.line)
+		if err == nil {
+			if err = b.declare(ctx, c, b.cfg.Topology.shared()); err != nil {
+				c.close(closeTimeout)
+			}
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			s.line.down(err)
+			s.set(nil, err)
+			least := time.Duration(0)
+			if errors.Is(err, errRefused) {
+				least = refusedPause
+			}
+			wait := b.pause(failures, least)
+			failures++
+			b.log.Warn("no connection to send on", "err", err, "attempt", failures, "retry_in", wait)
+			sleep(ctx, wait)
+			continue
+		}
+		b.log.Info("connected", "purpose", s.line.purpose, "host", c.host)
+		s.line.up(c)
+		s.set(c, nil)
+		since := time.Now()
+		select {
+		case <-c.lost:
+		case <-ctx.Done():
+		}
+		s.set(nil, nil)
+		if ctx.Err() != nil {
+			c.closeUnless(b.hardCtx)
+			s.line.down(nil)
+			break
+		}
+		b.log.Warn("connection lost", "purpose", s.line.purpose, "host", c.host, "err", c.err)
+		s.line.down(c.err)
+		b.pool.Invalidate()
+		c.close(0)
+		if time.Since(since) > steady {
+			failures = 0
+		}
+		if failures > 0 {
+			sleep(ctx, b.pause(failures, 0))
+		}
+		failures++
+	}
+	s.set(nil, router.ErrClosed)
+}
+
+// steady is how long a connection must have lasted for the next loss to count
+// as the first.
+const steady = 5 * time.Second
