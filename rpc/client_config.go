@@ -1,0 +1,62 @@
+package rpc
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// Defaults of [ClientConfig].
+const (
+	DefaultTimeout       = 60 * time.Second
+	DefaultReplyPrefetch = 256
+)
+
+// ClientConfig says how a client reaches its servers.
+type ClientConfig struct {
+	// Sender publishes. The client takes it over and closes it. Required.
+	Sender router.Sender
+	// Listener listens for replies. Required for calls.
+	Listener router.Listener
+	// Declare makes the reply queue, and the exchanges and notification queues
+	// that messages go to. Required for calls; without it everything else must
+	// exist.
+	Declare Declare
+	// Format is how messages are written. Required.
+	Format Format
+	// Layout is how what is declared is named and made.
+	Layout Layout
+	// Timeout bounds operations whose ctx has no deadline. The default is 60 s.
+	Timeout time.Duration
+	// AtMostOnce reports a message that the broker did not confirm as an error,
+	// instead of sending it again. Without it the copy carries the same ids as
+	// the first, by which a receiver knows it.
+	AtMostOnce bool
+	// Logger gets what nobody waits for, such as unreadable replies. The
+	// default discards.
+	Logger *slog.Logger
+}
+
+func (c ClientConfig) withDefaults() ClientConfig {
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (c ClientConfig) validate() error {
+	switch {
+	case c.Sender == nil:
+		return errors.New("rpc: a client needs a Sender")
+	case c.Format == nil:
+		return errors.New("rpc: a client needs a Format")
+	case c.Timeout < 0:
+		return errors.New("rpc: a client's Timeout must not be negative")
+	}
+	return nil
+}

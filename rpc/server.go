@@ -1,0 +1,187 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// Server answers requests. It is safe for concurrent use.
+type Server struct {
+	cfg  ServerConfig
+	out  *outbox
+	seen *lately // unique ids; nil if duplicates are not dropped
+	gone *lately // reply queues that did not exist for as long as replies are retried
+
+	counters serverCounters
+}
+
+type serverCounters struct {
+	received, casts, malformed, duplicates, failed, panics, again atomic.Uint64
+	running                                                       atomic.Int64
+	replies, gaveUp, toGone, keepAlives                           atomic.Uint64
+}
+
+// NewServer returns a server. It connects when it serves.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, out: newOutbox(cfg.Sender), gone: newLately(goneQueues, goneTTL)}
+	if cfg.Duplicates > 0 {
+		s.seen = newLately(cfg.Duplicates, duplicateTTL)
+	}
+	return s, nil
+}
+
+// Serve answers the requests of the sources with handler until ctx ends. It
+// then takes no more, and returns nil when the running handlers have; after
+// DrainTimeout their ctx ends, and an error that wraps [ErrStuck] tells of
+// those that still run. Any other error names the source that cannot be
+// listened to. What a source leaves at 0 is chosen here; its queue must exist.
+func (s *Server) Serve(ctx context.Context, sources []router.Source, handler Handler) error {
+	list := make([]router.Source, len(sources))
+	for i, source := range sources {
+		if source.Prefetch == 0 {
+			source.Prefetch = s.cfg.Workers
+		}
+		list[i] = source
+	}
+	c := &crew{listener: s.cfg.Listener, workers: s.cfg.Workers, drain: s.cfg.DrainTimeout}
+	return c.run(ctx, list, func(ctx context.Context, d *router.Delivery) { s.take(ctx, c, d, handler) })
+}
+
+// Close waits until ctx ends for the replies on their way, gives up the rest,
+// and closes the Sender. It may be called again; call it after Serve has
+// returned.
+func (s *Server) Close(ctx context.Context) { s.out.close(ctx) }
+
+// take brings one delivery to a worker.
+func (s *Server) take(ctx context.Context, c *crew, d *router.Delivery, handler Handler) {
+	received := time.Now()
+	s.counters.received.Add(1)
+	req, ticket, err := s.cfg.Format.DecodeRequest(&d.Envelope)
+	j := &job{
+		server: s, handler: handler, delivery: d,
+		in: Incoming{Request: req, Ticket: ticket, Origin: d.Envelope.Origin},
+	}
+	if err != nil && (!errors.As(err, &j.refused) || !ticket.Wanted()) {
+		s.counters.malformed.Add(1)
+		s.cfg.Logger.Warn("unreadable request dropped", "queue", d.Envelope.Origin.Queue, "error", err)
+		d.Settler.Ack(d.Tag)
+		return
+	}
+	if !ticket.Wanted() {
+		s.counters.casts.Add(1)
+	}
+	if s.seen != nil && ticket.UniqueID != "" && !s.seen.add(ticket.UniqueID) {
+		s.counters.duplicates.Add(1)
+		d.Settler.Ack(d.Tag)
+		return
+	}
+	j.until = received.Add(s.cfg.ReplyRetry)
+	if ms, err := strconv.ParseInt(d.Envelope.Expiration, 10, 32); err == nil && ticket.Wanted() {
+		j.patience = received.Add(time.Duration(ms) * time.Millisecond)
+	}
+	start := func(ctx context.Context) { j.run(ctx) }
+	if !c.do(ctx, start) {
+		j.giveBack()
+	}
+}
+
+// job is one request on its way to an answer.
+type job struct {
+	server   *Server
+	handler  Handler
+	delivery *router.Delivery
+	in       Incoming
+	refused  *RemoteError // what to answer instead of asking the handler
+	patience time.Time    // until when the caller may still wait; zero is unknown
+	until    time.Time    // no reply is tried later
+}
+
+// giveBack leaves the request to the broker, and to whom it gives it next.
+func (j *job) giveBack() {
+	if j.server.seen != nil {
+		j.server.seen.forget(j.in.Ticket.UniqueID)
+	}
+	j.delivery.Settler.Requeue(j.delivery.Tag)
+}
+
+func (j *job) run(ctx context.Context) {
+	s := j.server
+	if s.cfg.Ack == AckEarly {
+		j.delivery.Settler.Ack(j.delivery.Tag)
+	}
+	s.counters.running.Add(1)
+	defer s.counters.running.Add(-1)
+
+	reply, err := j.answer(ctx)
+	if s.cfg.Ack == AckLate && err != nil && (ctx.Err() != nil || errors.Is(err, ErrAgain)) {
+		s.counters.again.Add(1)
+		j.giveBack()
+		return
+	}
+	answer := Answer{Reply: reply}
+	if err != nil {
+		s.counters.failed.Add(1)
+		answer = Answer{Failure: failureOf(err)}
+	}
+	if !j.in.Ticket.Wanted() {
+		if err != nil {
+			s.cfg.Logger.Warn("cast failed", "method", j.in.Method, "error", err)
+		}
+		j.settle()
+		return
+	}
+	j.reply(ctx, answer)
+}
+
+// settle acknowledges the request unless that was done early.
+func (j *job) settle() {
+	if j.server.cfg.Ack == AckLate {
+		j.delivery.Settler.Ack(j.delivery.Tag)
+	}
+}
+
+// answer runs the handler, and tells the caller meanwhile that it does.
+func (j *job) answer(ctx context.Context) (Reply, error) {
+	if j.refused != nil {
+		return Reply{}, j.refused
+	}
+	if !j.patience.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, j.patience)
+		defer cancel()
+	}
+	if every := j.in.Ticket.KeepAlive; every > 0 && j.in.Ticket.Wanted() {
+		defer j.keepAlive(every)()
+	}
+	return j.guarded(ctx)
+}
+
+// guarded turns a panic of the handler into an error.
+func (j *job) guarded(ctx context.Context) (reply Reply, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.server.counters.panics.Add(1)
+			j.server.cfg.Logger.Error("handler panicked", "method", j.in.Method, "panic", fmt.Sprint(p), "stack", stack())
+			err = &RemoteError{Class: "InternalError", Module: internalModule, Message: "the server failed to answer"}
+		}
+	}()
+	return j.handler(ctx, &j.in)
+}
+
+func failureOf(err error) *RemoteError {
+	var remote *RemoteError
+	if errors.As(err, &remote) {
+		return remote
+	}
+	return &RemoteError{Class: "ServerError", Module: internalModule, Message: err.Error()}
+}
