@@ -177,7 +177,6 @@ func (c *goldenCase) run(t *testing.T, name string, module []byte) string {
 	if err != nil {
 		return "refused: " + refusal(err) + "\n"
 	}
-	defer f.Close()
 	env, d := c.envelope(), router.Decision{}
 	for _, s := range c.stages {
 		if err := f.Run(context.Background(), s, &env, &d); err != nil {

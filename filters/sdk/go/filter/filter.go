@@ -1,0 +1,271 @@
+// Package filter is for writing router filters in Go, against filter ABI 1.
+//
+// A filter is a main package that exports a handler for each stage it takes
+// part in, built with GOOS=wasip1 GOARCH=wasm and -buildmode=c-shared:
+//
+//	package main
+//
+//	import "github.com/wasmrouter/router/filters/sdk/go/filter"
+//
+//	func main() {}
+//
+//	//go:wasmexport router_decide
+//	func decide(at, n uint32) int64 { return filter.Handle(at, n, route) }
+//
+//	func route(m *filter.Message, d *filter.Delta) {
+//		kind, found := m.JSON("order.type")
+//		switch {
+//		case !found:
+//			d.Reject("the body has no order.type")
+//		case kind.Is("created"):
+//			d.Target("queue:orders.created")
+//		}
+//	}
+//
+// What a handler writes to the delta is the message's change; writing nothing
+// leaves the message as it is. Nothing in this package allocates during a call.
+// Strings and slices that it returns point into the message and are valid until
+// the handler returns: clone what is kept.
+//
+// The package also builds on other platforms, where the host's functions do
+// nothing, so that a filter's logic can be unit-tested with [NewMessage].
+package filter
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Needs says what of a message the host hands over, see the Need constants. A
+// filter sets it before or in [OnInit]; it starts as everything.
+var Needs int64 = NeedBody | NeedHeaders | NeedProperties
+
+// The bits of [Needs].
+const (
+	NeedBody       = 1 << 0
+	NeedHeaders    = 1 << 1
+	NeedProperties = 1 << 2
+	Stateless      = 1 << 8 // nothing is kept between messages
+)
+
+// OnInit, when a filter sets it in an init function, is called once for each
+// instance with the configuration: its headers are the TOML table flattened
+// with dots, its body is the same as JSON. An error refuses the configuration
+// and is shown to the operator.
+var OnInit func(config *Message) error
+
+// Results below zero; the message fails.
+const (
+	noMemory  int64 = -1
+	malformed int64 = -2
+)
+
+// Flags of a frame.
+const (
+	Redelivered   = 1 << 0
+	BodyTruncated = 1 << 1
+	NoBody        = 1 << 2
+	NoHeaders     = 1 << 3
+	NoProperties  = 1 << 4
+)
+
+// Slot names a property.
+type Slot uint16
+
+// The properties. Exchange, RoutingKey, UserID, Source, FilterName and Target
+// can only be read.
+const (
+	Exchange Slot = iota
+	RoutingKey
+	ContentType
+	ContentEncoding
+	CorrelationID
+	ReplyTo
+	MessageID
+	Type
+	AppID
+	UserID
+	Source // the queue the message came from
+	FilterName
+	Expiration
+	Target // in pack and encode: where this copy goes
+)
+
+var slotNames = [...]string{
+	"exchange", "routing_key", "content_type", "content_encoding", "correlation_id",
+	"reply_to", "message_id", "type", "app_id", "user_id", "source", "filter_name", "expiration", "target",
+}
+
+// SlotNamed returns the slot that configuration calls name.
+func SlotNamed(name string) (Slot, bool) {
+	for i, n := range slotNames {
+		if n == name {
+			return Slot(i), true
+		}
+	}
+	return 0, false
+}
+
+// HeaderType is the type of a header's value.
+type HeaderType uint8
+
+// The header types.
+const (
+	Null HeaderType = iota
+	UTF8
+	Bytes
+	Int64
+	Float64
+	Bool
+	Time   // seconds since 1970
+	Nested // JSON text; can only be read
+)
+
+// Value is one header's value: text, bytes, or a number's little-endian bytes.
+type Value struct {
+	Type HeaderType
+	Raw  string
+}
+
+// Text returns strings and bytes as they are, and integers, times and booleans
+// written out; it returns false for other types. Integers are written to buf.
+func (v Value) Text(buf []byte) (string, bool) {
+	switch v.Type {
+	case UTF8, Bytes:
+		return v.Raw, true
+	case Int64, Time:
+		n := int64(u64([]byte(v.Raw)))
+		return view(strconv.AppendInt(buf[:0], n, 10)), true
+	case Bool:
+		return strconv.FormatBool(v.Raw[0] != 0), true
+	}
+	return "", false
+}
+
+// Message is the message of one call, or the configuration.
+type Message struct {
+	frame []byte
+}
+
+const (
+	headLen = 80
+	magic   = 0x31525452
+)
+
+// NewMessage reads a frame, and reports whether it is one.
+func NewMessage(frame []byte) (Message, bool) {
+	m := Message{frame}
+	return m, len(frame) >= headLen && m.u32(0) == magic
+}
+
+func (m *Message) u32(at uint32) uint32 { return u32(m.frame[at:]) }
+
+func (m *Message) text(at, n uint32) string { return view(m.frame[at : at+n]) }
+
+// Flags returns the frame's flags, see Redelivered and the like.
+func (m *Message) Flags() uint32 { return m.u32(12) }
+
+// Body returns the message's body. It may be changed in place, as scratch.
+func (m *Message) Body() []byte {
+	at := m.u32(24)
+	return m.frame[at : at+m.u32(28)]
+}
+
+// TimestampNS returns the timestamp property in nanoseconds since 1970, or 0.
+func (m *Message) TimestampNS() int64 { return int64(u64(m.frame[40:])) }
+
+// Priority returns the message's priority, 0 to 255.
+func (m *Message) Priority() uint8 { return m.frame[56] }
+
+// Prop returns a property, empty when the message has none.
+func (m *Message) Prop(s Slot) string {
+	if uint32(s) >= m.u32(52) {
+		return ""
+	}
+	at := m.u32(48) + 8*uint32(s)
+	return m.text(m.u32(at), m.u32(at+4))
+}
+
+// HeaderCount returns how many headers there are.
+func (m *Message) HeaderCount() int { return int(m.u32(20)) }
+
+// HeaderAt returns the i-th header, 0 ≤ i < HeaderCount.
+func (m *Message) HeaderAt(i int) (string, Value) {
+	at := m.u32(16) + 20*uint32(i)
+	e := m.frame[at : at+20]
+	name := m.text(m.u32(at), uint32(u16(e[4:])))
+	return name, Value{HeaderType(e[6]), m.text(m.u32(at+8), m.u32(at+12))}
+}
+
+// Header finds a header by its name.
+func (m *Message) Header(name string) (Value, bool) { return m.HeaderHashed(name, Hash(name)) }
+
+// HeaderHashed is Header for a name whose [Hash] is known.
+func (m *Message) HeaderHashed(name string, hash uint32) (Value, bool) {
+	at, n := m.u32(16), m.u32(20)
+	for i := range n {
+		if m.u32(at+20*i+16) != hash {
+			continue
+		}
+		if key, v := m.HeaderAt(int(i)); key == name {
+			return v, true
+		}
+	}
+	return Value{}, false
+}
+
+// HeaderText returns a header that is a string; see [Value.Text] for others.
+func (m *Message) HeaderText(name string) (string, bool) {
+	v, ok := m.Header(name)
+	if !ok || (v.Type != UTF8 && v.Type != Bytes) {
+		return "", false
+	}
+	return v.Raw, true
+}
+
+// ConfigText returns a copy, to keep, of a configured string, or the default.
+func (m *Message) ConfigText(name, without string) string {
+	if s, ok := m.HeaderText(name); ok {
+		return strings.Clone(s)
+	}
+	return without
+}
+
+// ConfigBool returns a configured boolean, or the default.
+func (m *Message) ConfigBool(name string, without bool) bool {
+	if v, ok := m.Header(name); ok && v.Type == Bool {
+		return v.Raw != "\x00"
+	}
+	return without
+}
+
+// ConfigList returns copies, to keep, of the strings of a configured array, or
+// of the one string that stands in its place.
+func (m *Message) ConfigList(name string) []string {
+	if s, ok := m.HeaderText(name); ok {
+		return []string{strings.Clone(s)}
+	}
+	var list []string
+	for {
+		s, ok := m.HeaderText(name + "." + strconv.Itoa(len(list)))
+		if !ok {
+			return list
+		}
+		list = append(list, strings.Clone(s))
+	}
+}
+
+// JSON finds a value in the body by its path, as [FindJSON].
+func (m *Message) JSON(path string) (JSON, bool) {
+	v, found, _ := FindJSON(m.Body(), path)
+	return v, found
+}
+
+// Hash returns the hash by which frames index header names (FNV-1a).
+func Hash(s string) uint32 {
+	h := uint32(2166136261)
+	for i := range len(s) {
+		h = (h ^ uint32(s[i])) * 16777619
+	}
+	return h
+}

@@ -1,0 +1,54 @@
+//go:build wasip1
+
+package filter
+
+import "unsafe"
+
+//go:wasmexport router_abi_1
+func exportABI1() {}
+
+//go:wasmexport router_buffer
+func exportBuffer(minCap uint32) uint32 {
+	if minCap > 1<<30 {
+		return 0
+	}
+	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(buffer(minCap)))))
+}
+
+//go:wasmexport router_init
+func exportInit(at, n uint32) int64 { return Handle(at, n, configure) }
+
+//go:wasmexport router_needs
+func exportNeeds() int64 { return Needs }
+
+func frameAt(_, n uint32) []byte { return input[:n] }
+
+//go:wasmimport router log
+func hostLog(level int32, p unsafe.Pointer, n uint32)
+
+//go:wasmimport router log_enabled
+func hostLogEnabled(level int32) int32
+
+//go:wasmimport router random
+func hostRandom(p unsafe.Pointer, n uint32)
+
+//go:wasmimport router time_ns
+func hostTimeNS() int64
+
+// LogEnabled reports whether a line of that level would be written.
+func LogEnabled(level int32) bool { return hostLogEnabled(level) != 0 }
+
+// Log writes one line, of which 1 KiB is kept, to the router's log.
+func Log(level int32, text string) {
+	if LogEnabled(level) {
+		hostLog(level, unsafe.Pointer(unsafe.StringData(text)), uint32(len(text)))
+	}
+}
+
+// Random fills b: with bytes that depend only on the message, unless the
+// filter has the grant random.
+func Random(b []byte) { hostRandom(unsafe.Pointer(unsafe.SliceData(b)), uint32(len(b))) }
+
+// TimeNS returns nanoseconds since 1970: when the router received the message,
+// or the clock with the grant clock.
+func TimeNS() int64 { return hostTimeNS() }
