@@ -94,3 +94,13 @@ func (n *Node) StartApp(ctx context.Context) error {
 	_, err := n.Eval(ctx, "ok = rabbit:start(), ok = rabbit_boot_state:wait_for(ready, 60000)")
 	return err
 }
+
+// QueueLen returns how many messages a queue of the default virtual host holds,
+// those included that wait for an acknowledgement. It needs no connection.
+func (n *Node) QueueLen(ctx context.Context, queue string) (int, error) {
+	out, err := n.Eval(ctx, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<%q>>)), [{messages, N}] = rabbit_amqqueue:info(Q, [messages]), N`, queue))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(out)
+}

@@ -48,6 +48,10 @@ func TestNodeServesAndSurvivesItsFaults(t *testing.T) {
 		t.Fatalf("publish: %v", err)
 	}
 
+	if count, err := n.QueueLen(t.Context(), queue); err != nil || count != 1 {
+		t.Errorf("QueueLen = %d, %v, want 1", count, err)
+	}
+
 	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
 	if err := n.CloseAllConnections(t.Context(), "test reason"); err != nil {
 		t.Fatal(err)
@@ -130,7 +134,7 @@ func TestSharedIsOneNode(t *testing.T) {
 	if c, err := a.Connections(t.Context()); err != nil || c < 1 {
 		t.Errorf("Connections = %d, %v", c, err)
 	}
-	if Queue(t, "x") == Queue(t, "x") {
+	if first, second := Queue(t, "x"), Queue(t, "x"); first == second {
 		t.Error("Queue gave the same name twice")
 	}
 }
