@@ -38,13 +38,13 @@ func (c *Config) Dump(w io.Writer) error {
 }
 
 // MarshalJSON returns Redacted as JSON.
-func (c *Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.Redacted()) }
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.Redacted()) }
 
 // Format prints Redacted as TOML for every verb.
-func (c *Config) Format(f fmt.State, _ rune) { _ = c.Dump(f) }
+func (c Config) Format(f fmt.State, _ rune) { _ = c.Dump(f) }
 
 // LogValue returns the file's name.
-func (c *Config) LogValue() slog.Value { return slog.StringValue(c.File()) }
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.File()) }
 
 // literalSecrets returns the keys that hold a secret written in the file.
 func (c *Config) literalSecrets() (keys [][]string) {

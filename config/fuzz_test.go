@@ -1,0 +1,129 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/BurntSushi/toml"
+)
+
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/*/*.toml")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no seeds", err)
+	}
+	for _, file := range append(files, "../router.toml") {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for _, text := range []string{full, "a.b.c=[{d=1},{d.e=2}]", "[[a]]\n[a.b]\n[[a]]\n[[a.c]]\n", "\"\\u0061\".'b' = 1", "a = \"\"\"\"\"\"\"\"", "x = [ # ]\n]", "[a]\nb.c = 1\n[a.d]"} {
+		f.Add([]byte(text))
+	}
+	options := Options{Env: testEnv, open: func(string) (*os.File, error) { return nil, os.ErrNotExist }}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, warnings, err := parse("router.toml", data, "testdata", options)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("configuration %v, error %v", c != nil, err)
+		}
+		all, _ := errors.AsType[Errors](err)
+		if err != nil && len(all) == 0 {
+			t.Fatalf("error %T", err)
+		}
+		for _, w := range warnings {
+			all = append(all, &w.Error)
+		}
+		written := strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n")
+		for _, e := range all {
+			switch {
+			case e.File != "router.toml" || e.Problem == "" || e.Hint == "":
+				t.Errorf("%#v", e)
+			case e.Line < 1 || e.Line > len(written) || e.Col < 1 || e.Col > utf8.RuneCountInString(written[e.Line-1])+1:
+				t.Errorf("position outside the text: %v", e)
+			case strings.ContainsFunc(e.Error(), func(r rune) bool { return r < ' ' || r == 0x7f }):
+				t.Errorf("a control character in %q", e.Error())
+			}
+		}
+		everyKeyHasItsPosition(t, strings.TrimPrefix(string(data), "\ufeff"))
+		if c != nil {
+			dump(t, c)
+		}
+	})
+}
+
+// everyKeyHasItsPosition compares the scanner with the TOML library.
+func everyKeyHasItsPosition(t *testing.T, text string) {
+	root, tooDeep := scan(text)
+	var tree map[string]any
+	if tooDeep >= 0 || len(text) > 1<<16 {
+		return
+	}
+	if _, err := toml.Decode(text, &tree); err != nil {
+		return
+	}
+	var walk func(value any, n *node, path string)
+	walk = func(value any, n *node, path string) {
+		if n == nil {
+			t.Fatalf("%s has no position", path)
+		}
+		switch v := value.(type) {
+		case map[string]any:
+			if len(v) != len(n.keys) {
+				t.Errorf("%s: %d keys, %d positions", path, len(v), len(n.keys))
+			}
+			for key, item := range v {
+				walk(item, n.keys[key], path+"."+key)
+			}
+		case []map[string]any:
+			for i, item := range v {
+				if i >= len(n.items) {
+					t.Fatalf("%s[%d] has no position", path, i)
+				}
+				walk(item, n.items[i], path+"[]")
+			}
+		case []any:
+			if len(v) != len(n.items) {
+				t.Fatalf("%s: %d elements, %d positions", path, len(v), len(n.items))
+			}
+			for i, item := range v {
+				walk(item, n.items[i], path+"[]")
+			}
+		}
+	}
+	walk(tree, root, "")
+}
+
+// TestPositionsAreWhereTheValuesBegin writes each value as a text of its own,
+// so that the position found can be compared with where it stands.
+func TestPositionsAreWhereTheValuesBegin(t *testing.T) {
+	text := "a = \"@0\"\n  b.c = '@1' # \"@\"\n[t.\"ü.x\"]\nü = \"\"\"é\n@2\"\"\"\n'k' = [ # [\n \"@3\", [\"@4\", {x = \"@5\", y.z = '@6'}],\n]\n[[l]]\nv=1979-05-27 07:32:00Z\n[[l]]\nv = \"@7\"\n[l.m]\nv = \"@8\"\r\n"
+	text = strings.ReplaceAll(text, "ü =", "\"ü\" =")
+	root, deep := scan(text)
+	if deep >= 0 {
+		t.Fatal(deep)
+	}
+	doc := &document{root: root, lines: newLines(text)}
+	for i, path := range []string{"a", "b/c", "t/ü.x/ü", "t/ü.x/k/0", "t/ü.x/k/1/0", "t/ü.x/k/1/1/x", "t/ü.x/k/1/1/y/z", "l/1/v", "l/1/m/v"} {
+		n, ok := doc.find(strings.Split(path, "/"))
+		if !ok {
+			t.Errorf("%s has no position", path)
+			continue
+		}
+		end := strings.Index(text, "@"+string(rune('0'+i)))
+		between := text[n.offset:end]
+		if strings.Trim(between, "\"'é\n") != "" {
+			t.Errorf("%s: found %q before it", path, between)
+		}
+		line, col := doc.lines.at(n.offset)
+		lines := strings.Split(text, "\n")
+		if got := string([]rune(lines[line-1])[col-1:]); !strings.HasPrefix(got, between[:1]) || strings.Count(text[:n.offset], "\n") != line-1 {
+			t.Errorf("%s: %d:%d is %q", path, line, col, got)
+		}
+	}
+}
