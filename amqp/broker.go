@@ -161,8 +161,10 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.sending.close()
 	b.hardClose()
-	err := b.pool.Close(ctx)
-	if errors.Is(err, context.Cause(ctx)) || ctx.Err() != nil {
+	if err := b.pool.Close(ctx); err != nil {
+		return fmt.Errorf("amqp: close: %w", err)
+	}
+	if ctx.Err() != nil {
 		return fmt.Errorf("amqp: close: %w", context.Cause(ctx))
 	}
 	return nil

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -143,10 +144,14 @@ func valueSize(v any, depth int) (int, error) {
 		return 2, nil
 	case int16, uint16:
 		return 3, nil
-	case int32, uint32, float32:
+	case int32, uint32:
 		return 5, nil
-	case int64, float64, time.Time:
+	case int64, time.Time:
 		return 9, nil
+	case float32:
+		return 5, finite(float64(v))
+	case float64:
+		return 9, finite(v)
 	case router.Decimal:
 		return 6, nil
 	case string:
@@ -174,6 +179,15 @@ func valueSize(v any, depth int) (int, error) {
 		return size, nil
 	}
 	return 0, unsendable("a header holds a %T, which is no AMQP type", v)
+}
+
+// finite refuses what RabbitMQ cannot represent: it closes the connection on
+// it, with an internal error.
+func finite(f float64) error {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return unsendable("a header holds the number %v, which RabbitMQ does not take", f)
+	}
+	return nil
 }
 
 // mandatory reports whether the broker is to return the message if no queue
