@@ -1,0 +1,233 @@
+package meter
+
+import "time"
+
+// RunLength is the number of plain instructions that may pass on a path before
+// one unit is charged although no loop or function begins.
+const RunLength = 256
+
+// localsPerUnit is the number of declared locals, which are zeroed on entry,
+// that cost one unit.
+const localsPerUnit = 64
+
+// Metered code may not exceed maxGrowth times the module plus growthSlack bytes,
+// so that a module of nothing but empty loops cannot multiply its size.
+const (
+	maxGrowth   = 2
+	growthSlack = 64 << 10
+)
+
+// frame is one open block of the function at hand. Its counts are the weight of
+// the instructions since the last charge on the dearest path to a place.
+type frame struct {
+	kind  shape
+	entry uint32 // at the start of an if, from where its else or its end may follow
+	out   uint32 // at the branches to the end of the block
+}
+
+// coder rewrites the function bodies of one module. It keeps its buffers from
+// one function to the next.
+type coder struct {
+	m      *module
+	frames []frame
+	out    []byte // the rewritten body of the function at hand
+	charge []byte // the code that charges one unit
+
+	// Of the function at hand:
+	locals  uint64 // parameters included
+	blocks  int    // block, loop, if and the ifs of charges
+	loops   int
+	targets int // of br_table
+	run     uint32
+}
+
+// codeSection rewrites all function bodies into m.code.
+func (m *module) codeSection(r *reader) {
+	n := r.count("function bodies", 3, -1, "")
+	if n != m.defined {
+		malformed(r.pos, "%d function bodies for %d declared functions", n, m.defined)
+	}
+	m.info.CodeSize = r.remaining()
+	m.code = make([]byte, 0, r.remaining()+r.remaining()/4+64)
+	c := &coder{m: m, charge: m.appendCharge(nil, 1)}
+	most := maxGrowth*len(m.in) + growthSlack
+	var spent time.Duration
+	for i := range n {
+		m.function = m.importedFuncs + i
+		at := r.pos
+		body := r.bytes("function body")
+		if len(body) > m.limits.BodySize {
+			overLimit(at, "bytes of function body", uint64(len(body)), m.limits.BodySize, "BodySize", "split the function")
+		}
+		c.rewrite(&reader{b: r.b[:r.pos], pos: r.pos - len(body)}, m.types[m.funcTypes[m.function]].params)
+		m.code = append(appendU32(m.code, uint32(len(c.out))), c.out...)
+		if len(m.code) > most {
+			overLimit(at, "bytes of metered code", uint64(len(m.code)), most, "ModuleSize",
+				"too many loops and functions for the size of the module; merge them")
+		}
+		if spent += c.compileTime(); spent > m.limits.CompileTime {
+			overTime(at, spent, m.limits.CompileTime)
+		}
+	}
+	m.function = -1
+	r.done()
+}
+
+// rewrite decodes one body, the size not included, and leaves its metered form
+// in c.out. Everything but charges, indices and bulk operations is copied.
+func (c *coder) rewrite(r *reader, params int) {
+	m := c.m
+	start := r.pos
+	declared := c.readLocals(r, params)
+	b, p := r.b, r.pos
+	out := append(c.out[:0], b[start:p]...)
+	out = m.appendCharge(out, 1+declared/localsPerUnit)
+	c.blocks, c.loops, c.targets, c.run = 1, 0, 0, 0
+	c.frames = append(c.frames[:0], frame{kind: shapeBlock})
+	m.info.ChargePoints++
+
+	from := p // what is copied to out ends here
+	for {
+		if p >= len(b) {
+			malformed(p, "function body without end")
+		}
+		op := b[p]
+		info := opcodes[op]
+		if c.run >= RunLength {
+			out = append(append(out, b[from:p]...), c.charge...)
+			from = p
+			c.run = 0
+			c.blocks++
+			m.info.ChargePoints++
+		}
+		c.run += uint32(info.weight)
+		at := p
+		p++
+		switch info.shape {
+		case shapePlain:
+		case shapeMemArg:
+			p = skipMemArg(b, p)
+		case shapeLocal:
+			var i uint32
+			i, p = leb(b, p)
+			if uint64(i) >= c.locals {
+				malformed(at, "local %d of %d", i, c.locals)
+			}
+		case shapeI32Const:
+			p = skipInt(b, p, 32)
+		case shapeI64Const:
+			p = skipInt(b, p, 64)
+		case shapeF32Const:
+			p = skip(b, p, 4)
+		case shapeF64Const:
+			p = skip(b, p, 8)
+		case shapeGlobal:
+			var i uint32
+			i, p = leb(b, p)
+			if int(i) >= len(m.globals) {
+				malformed(at, "global %d of %d", i, len(m.globals))
+			}
+		case shapeBlock, shapeIf, shapeLoop:
+			p = m.skipBlockType(b, p)
+			c.open(info.shape, at)
+			if info.shape == shapeLoop {
+				out = append(append(out, b[from:p]...), c.charge...)
+				from = p
+			}
+		case shapeElse:
+			c.turn(at)
+		case shapeEnd:
+			if c.close() {
+				if p != len(b) {
+					malformed(p, "%d bytes after the end of the function", len(b)-p)
+				}
+				c.out = append(out, b[from:p]...)
+				return
+			}
+		case shapeBr, shapeBrIf:
+			var depth uint32
+			depth, p = leb(b, p)
+			c.branch(depth, at)
+			if info.shape == shapeBr {
+				c.run = 0
+			}
+		case shapeBrTable:
+			p = c.branches(b, p)
+			c.run = 0
+		case shapeStop:
+			c.run = 0
+		case shapeCall, shapeReturnCall, shapeRefFunc:
+			if info.shape == shapeReturnCall {
+				m.needTailCalls(at)
+				c.run = 0
+			}
+			var i uint32
+			i, p = leb(b, p)
+			if moved := m.newFunc(i, at); moved != i {
+				out = append(append(out, b[from:at]...), op)
+				out = appendU32(out, moved)
+				from = p
+			}
+		case shapeCallIndirect, shapeReturnCallIndirect:
+			if info.shape == shapeReturnCallIndirect {
+				m.needTailCalls(at)
+				c.run = 0
+			}
+			var typ, table uint32
+			typ, p = leb(b, p)
+			m.needType(typ, at)
+			table, p = leb(b, p)
+			m.needTable(table, at)
+		case shapeTable:
+			var table uint32
+			table, p = leb(b, p)
+			m.needTable(table, at)
+		case shapeMemSize:
+			p = m.skipMemory(b, p)
+		case shapeMemGrow:
+			p = m.skipMemory(b, p)
+			out = append(append(out, b[from:at]...), opCall)
+			out = appendU32(out, m.helper(helperGrow))
+			from = p
+		case shapeSelectTyped:
+			p = skipSelectType(b, p)
+		case shapeRefNull:
+			p = skipRefType(b, p)
+		case shapeVector:
+			p = skipVector(b, p)
+		case shapeBulk:
+			var charged helperKind
+			charged, p = m.skipBulk(b, p)
+			if charged != helperNone {
+				out = append(append(out, b[from:at]...), opCall)
+				out = appendU32(out, m.helper(charged))
+				from = at
+			}
+		default:
+			refuseOpcode(op, at)
+		}
+	}
+}
+
+// readLocals checks the local declarations and returns how many locals they
+// declare. Nothing is allocated for them.
+func (c *coder) readLocals(r *reader, params int) uint64 {
+	c.locals = uint64(params)
+	for range r.count("local declarations", 2, -1, "") {
+		at := r.pos
+		c.locals += uint64(r.u32("local count"))
+		if c.locals > uint64(c.m.limits.Locals) {
+			overLimit(at, "locals in a function", c.locals, c.m.limits.Locals, "Locals", "split the function")
+		}
+		readValueType(r, "local type")
+	}
+	return c.locals - uint64(params)
+}
+
+// compileTime estimates what the function costs the compiler beyond the part
+// that is linear in its size. The factors were measured with wazero's compiler.
+func (c *coder) compileTime() time.Duration {
+	sq := func(n int) float64 { return float64(n) * float64(n) }
+	ns := 25*sq(c.blocks) + 0.3*sq(c.targets) + 2000*float64(c.loops)*float64(c.locals)
+	return time.Duration(min(ns, float64(time.Hour)))
+}

@@ -1,0 +1,97 @@
+package meter
+
+import (
+	"fmt"
+	"time"
+)
+
+// The charges of straight code follow the control flow: at every place the coder
+// knows the weight of the dearest path since a charge. Branches only go forward,
+// except to a loop, which charges by itself, so one pass is enough.
+
+// open enters a block, loop or if.
+func (c *coder) open(kind shape, at int) {
+	c.blocks++
+	limits := &c.m.limits
+	if kind == shapeLoop {
+		c.loops++
+		c.blocks++ // the if of its charge
+		c.run = 0
+		c.m.info.ChargePoints++
+		if products := uint64(c.loops) * c.locals; products > uint64(limits.LoopLocals) {
+			overLimit(at, "loops times locals in a function", products, limits.LoopLocals, "LoopLocals", "split the function")
+		}
+	}
+	if c.blocks > limits.ControlBlocks {
+		overLimit(at, "blocks in a function, with those for metering", uint64(c.blocks), limits.ControlBlocks, "ControlBlocks", "split the function")
+	}
+	if len(c.frames) > limits.Depth {
+		overLimit(at, "nested blocks", uint64(len(c.frames)), limits.Depth, "Depth", "nest less deeply")
+	}
+	c.frames = append(c.frames, frame{kind: kind, entry: c.run})
+}
+
+// turn goes from the then branch of an if to its else branch.
+func (c *coder) turn(at int) {
+	f := &c.frames[len(c.frames)-1]
+	if f.kind != shapeIf {
+		malformed(at, "else without if")
+	}
+	f.kind = shapeElse
+	f.out = max(f.out, c.run)
+	c.run = f.entry
+}
+
+// close leaves a block and reports whether it was the function itself.
+func (c *coder) close() bool {
+	f := c.frames[len(c.frames)-1]
+	c.frames = c.frames[:len(c.frames)-1]
+	switch f.kind {
+	case shapeIf: // the condition may have been false
+		c.run = max(c.run, f.out, f.entry)
+	default:
+		c.run = max(c.run, f.out)
+	}
+	return len(c.frames) == 0
+}
+
+// branch notes a branch out of depth blocks.
+func (c *coder) branch(depth uint32, at int) {
+	if uint64(depth) >= uint64(len(c.frames)) {
+		malformed(at, "branch out of %d blocks, only %d are open", uint64(depth)+1, len(c.frames))
+	}
+	f := &c.frames[len(c.frames)-1-int(depth)]
+	if f.kind != shapeLoop {
+		f.out = max(f.out, c.run)
+	}
+}
+
+// branches notes the targets of a br_table and returns the position after it.
+func (c *coder) branches(b []byte, p int) int {
+	at := p
+	n, p := leb(b, p)
+	if uint64(n) >= uint64(len(b)-p) { // one more target follows, the default
+		malformed(at, "br_table with %d targets, but only %d bytes are left", n, len(b)-p)
+	}
+	c.targets += int(n)
+	if limit := c.m.limits.BrTableTargets; c.targets > limit {
+		overLimit(at, "br_table targets in a function", uint64(c.targets), limit, "BrTableTargets", "split the switch")
+	}
+	for range int(n) + 1 {
+		var depth uint32
+		at := p
+		depth, p = leb(b, p)
+		c.branch(depth, at)
+	}
+	return p
+}
+
+// overTime reports that the estimate of the compile time went over its limit.
+func overTime(at int, have, limit time.Duration) {
+	panic(bailout{&Error{
+		Reason: ErrLimit, Offset: at,
+		What: fmt.Sprintf("functions with so many blocks, branches, loops and locals that compiling takes up to %v or more, at most %v allowed",
+			have.Round(time.Millisecond), limit),
+		Advice: "split the large functions or raise the limit CompileTime",
+	}})
+}

@@ -1,0 +1,60 @@
+// Package meter checks a WebAssembly module before it is compiled and rewrites
+// it so that it pays for the work it does.
+//
+// # Why
+//
+// A runtime trusts the module it compiles: vector counts are allocated before
+// they are checked, compile time grows faster than the input for some shapes of
+// code, and native code runs until it returns. [Instrument] closes these doors
+// from the outside: it refuses what cannot be compiled in reasonable time and
+// memory, and adds yield points to everything else. It needs no runtime and no
+// allocation that is larger than a few times its input.
+//
+// # The contract with the host
+//
+// The returned module has one import and one export more than its source:
+//
+//   - it imports the function [FuelModule].[FuelFunction] of type () -> ();
+//   - it exports the mutable i64 global [FuelGlobal], which starts at zero.
+//
+// The global is the credit of the running call. The guest lowers it at every
+// charge point and calls the imported function as soon as it is below zero.
+// The host does one of two things there: it sets the global to a new positive
+// slice and returns, or it panics (or closes the module) and so ends the call.
+// What the guest had overdrawn is the negative value it finds in the global;
+// used = slice given - value left. A host that returns without setting the
+// global is called again at every charge point, which is slow and harmless.
+//
+// The host sets the global before each call. It cannot do so before the start
+// function runs, therefore a fresh instance has no credit and asks at its first
+// charge point. A call that needs less than its slice never leaves the guest.
+//
+// # The price list
+//
+// One unit stands for at most [RunLength] plain instructions:
+//
+//   - entering a function: 1, and 1 more for every 64 locals it declares;
+//   - starting a loop body, each time round: 1;
+//   - straight code: 1 after every [RunLength] instructions on a path without
+//     any other charge. Calls count as 16 instructions there, divisions,
+//     remainders and square roots as 4;
+//   - memory.fill, memory.copy, memory.init: 1 per 64 bytes, rounded down, and 1;
+//   - memory.grow: 1, and 1024 per page when it succeeded;
+//   - table.fill, table.copy, table.init, table.grow: 1 per 8 elements, rounded
+//     down, and 1.
+//
+// Bulk operations are charged for what they could do at most, the size of the
+// memory or table, so that one with absurd operands traps as it would have
+// without metering. The price of a run depends on the module and its input only.
+//
+// # What changes in the module
+//
+// Imported functions keep their indices, all others move up by one; references
+// to them are renumbered wherever they occur. The maxima of memories and tables
+// are lowered to the limits. Custom sections are dropped, except for function
+// names when these are well-formed. All else is kept byte for byte, and the
+// output depends on the input and the limits alone.
+//
+// Instrument checks structure and indices, not types: the runtime still has to
+// validate the result.
+package meter

@@ -1,0 +1,108 @@
+package meter
+
+// helperKind is a function appended to the module that charges for a bulk
+// operation. All have the type (i32) -> (i32).
+type helperKind uint8
+
+const (
+	helperNone     helperKind = iota
+	helperBytes               // charges for n bytes of memory, returns n
+	helperElements            // charges for n table elements, returns n
+	helperGrow                // grows the memory by n pages and charges, returns the result
+)
+
+// name is what a trace calls the helper.
+func (k helperKind) name() string {
+	switch k {
+	case helperBytes:
+		return FuelModule + ".charge_bytes"
+	case helperElements:
+		return FuelModule + ".charge_elements"
+	}
+	return FuelModule + ".memory_grow"
+}
+
+const (
+	bytesShift    = 6  // 64 bytes a unit
+	elementsShift = 3  // 8 elements a unit
+	pagesShift    = 10 // 1024 units a page
+)
+
+// helper returns the index of a helper in the metered module and has it added.
+func (m *module) helper(k helperKind) uint32 {
+	base := uint32(len(m.funcTypes)) + 1
+	for i, have := range m.helpers {
+		if have == k {
+			return base + uint32(i)
+		}
+	}
+	m.helpers = append(m.helpers, k)
+	return base + uint32(len(m.helpers)) - 1
+}
+
+// appendHelper appends the body of a helper, its size included. Local 0 is the
+// operand, 1 an i32, 2 an i32 and 3 an i64.
+func (m *module) appendHelper(dst []byte, k helperKind) []byte {
+	body := []byte{2, 2, byte(I32), 1, byte(I64)}
+	result := byte(0)
+	switch k {
+	case helperBytes:
+		// units = min(n/64, memory.size*1024) + 1
+		body = append(body,
+			opLocalGet, 0, opI32Const, bytesShift, opI32ShrU, opLocalTee, 1,
+			opMemorySize, 0, opI32Const, 16-bytesShift, opI32Shl, opLocalTee, 2,
+			opLocalGet, 1, opLocalGet, 2, opI32LtU, opSelect,
+			opI64ExtendU, opI64Const, 1, opI64Add, opLocalSet, 3)
+	case helperElements:
+		// units = min(n, limit)/8 + 1
+		body = append(body, opLocalGet, 0, opI32Const)
+		body = appendS64(body, int64(m.limits.TableElements))
+		body = append(body, opLocalTee, 1, opLocalGet, 0, opLocalGet, 1, opI32LtU, opSelect,
+			opI32Const, elementsShift, opI32ShrU,
+			opI64ExtendU, opI64Const, 1, opI64Add, opLocalSet, 3)
+	case helperGrow:
+		// result = memory.grow(n); units = 1, or n*1024 + 1 if it grew
+		body = append(body,
+			opI64Const, 1,
+			opLocalGet, 0, opI64ExtendU, opI64Const, pagesShift, opI64Shl, opI64Const, 1, opI64Add,
+			opLocalGet, 0, opMemoryGrow, 0, opLocalTee, 1, opI32Const, 0x7f, opI32Eq, opSelect,
+			opLocalSet, 3)
+		result = 1
+	}
+	body = append(body, opGlobalGet)
+	body = appendU32(body, m.fuelGlobal())
+	body = append(body, opLocalGet, 3)
+	body = m.appendPayment(body)
+	body = append(body, opLocalGet, result, opEnd)
+	return append(appendU32(dst, uint32(len(body))), body...)
+}
+
+// appendCharge appends code that charges units at any place between two
+// instructions: it neither needs nor leaves operands.
+func (m *module) appendCharge(dst []byte, units uint64) []byte {
+	dst = appendU32(append(dst, opGlobalGet), m.fuelGlobal())
+	dst = appendS64(append(dst, opI64Const), int64(units))
+	return m.appendPayment(dst)
+}
+
+// appendPayment appends code that takes the credit and a price from the stack,
+// stores the difference, and calls the fuel function if it is negative.
+func (m *module) appendPayment(dst []byte) []byte {
+	dst = appendU32(append(dst, opI64Sub, opGlobalSet), m.fuelGlobal())
+	dst = appendU32(append(dst, opGlobalGet), m.fuelGlobal())
+	dst = append(dst, opI64Const, 0, opI64LtS, opIf, blockEmpty, opCall)
+	return append(appendU32(dst, uint32(m.importedFuncs)), opEnd)
+}
+
+func appendS64(b []byte, v int64) []byte {
+	for {
+		c := byte(v & 0x7f)
+		v >>= 7
+		if v == 0 && c&0x40 == 0 || v == -1 && c&0x40 != 0 {
+			return append(b, c)
+		}
+		b = append(b, c|0x80)
+	}
+}
+
+func (m *module) fuelGlobal() uint32 { return uint32(len(m.globals)) }

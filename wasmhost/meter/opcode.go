@@ -1,0 +1,196 @@
+package meter
+
+// shape says what follows an opcode and how the rewriter treats it.
+type shape uint8
+
+const (
+	shapeUnknown shape = iota // refused
+	shapePlain                // no immediate
+	shapeStop                 // no immediate, control does not continue: unreachable, return
+	shapeBlock
+	shapeLoop
+	shapeIf
+	shapeElse
+	shapeEnd
+	shapeBr
+	shapeBrIf
+	shapeBrTable
+	shapeCall
+	shapeCallIndirect
+	shapeReturnCall
+	shapeReturnCallIndirect
+	shapeSelectTyped
+	shapeLocal
+	shapeGlobal
+	shapeTable
+	shapeMemArg
+	shapeMemSize
+	shapeMemGrow
+	shapeI32Const
+	shapeI64Const
+	shapeF32Const
+	shapeF64Const
+	shapeRefNull
+	shapeRefFunc
+	shapeBulk   // prefix 0xfc
+	shapeVector // prefix 0xfd
+)
+
+// opcodeInfo is the shape and the weight of an opcode in straight code.
+type opcodeInfo struct {
+	shape  shape
+	weight uint8
+}
+
+// Weights: what an instruction counts towards RunLength.
+const (
+	weightPlain  = 1
+	weightDivide = 4
+	weightCall   = 16
+)
+
+const (
+	opUnreachable = 0x00
+	opBlock       = 0x02
+	opLoop        = 0x03
+	opIf          = 0x04
+	opEnd         = 0x0b
+	opCall        = 0x10
+	opLocalGet    = 0x20
+	opLocalSet    = 0x21
+	opLocalTee    = 0x22
+	opSelect      = 0x1b
+	opGlobalGet   = 0x23
+	opGlobalSet   = 0x24
+	opMemorySize  = 0x3f
+	opMemoryGrow  = 0x40
+	opI32Const    = 0x41
+	opI64Const    = 0x42
+	opI32Eq       = 0x46
+	opI32LtU      = 0x49
+	opI64LtS      = 0x53
+	opI32Shl      = 0x74
+	opI32ShrU     = 0x76
+	opI64Add      = 0x7c
+	opI64Sub      = 0x7d
+	opI64Shl      = 0x86
+	opI64ExtendU  = 0xad
+	opRefNull     = 0xd0
+	opRefFunc     = 0xd2
+
+	blockEmpty = 0x40
+)
+
+// opcodes describes the one-byte opcodes of the core specification 2.0.
+var opcodes = func() (t [256]opcodeInfo) {
+	set := func(s shape, weight uint8, from, to int) {
+		for op := from; op <= to; op++ {
+			t[op] = opcodeInfo{s, weight}
+		}
+	}
+	one := func(s shape, op int) { set(s, weightPlain, op, op) }
+	one(shapeStop, 0x00)  // unreachable
+	one(shapePlain, 0x01) // nop
+	one(shapeBlock, 0x02)
+	one(shapeLoop, 0x03)
+	one(shapeIf, 0x04)
+	one(shapeElse, 0x05)
+	one(shapeEnd, 0x0b)
+	one(shapeBr, 0x0c)
+	one(shapeBrIf, 0x0d)
+	one(shapeBrTable, 0x0e)
+	one(shapeStop, 0x0f) // return
+	set(shapeCall, weightCall, 0x10, 0x10)
+	set(shapeCallIndirect, weightCall, 0x11, 0x11)
+	set(shapeReturnCall, weightCall, 0x12, 0x12)
+	set(shapeReturnCallIndirect, weightCall, 0x13, 0x13)
+	set(shapePlain, weightPlain, 0x1a, 0x1b) // drop, select
+	one(shapeSelectTyped, 0x1c)
+	set(shapeLocal, weightPlain, 0x20, 0x22)
+	set(shapeGlobal, weightPlain, 0x23, 0x24)
+	set(shapeTable, weightPlain, 0x25, 0x26)
+	set(shapeMemArg, weightPlain, 0x28, 0x3e)
+	one(shapeMemSize, 0x3f)
+	one(shapeMemGrow, 0x40)
+	one(shapeI32Const, 0x41)
+	one(shapeI64Const, 0x42)
+	one(shapeF32Const, 0x43)
+	one(shapeF64Const, 0x44)
+	set(shapePlain, weightPlain, 0x45, 0xc4)  // comparisons to sign extension
+	set(shapePlain, weightDivide, 0x6d, 0x70) // i32 div, rem
+	set(shapePlain, weightDivide, 0x7f, 0x82) // i64 div, rem
+	for _, op := range []int{0x91, 0x95, 0x9f, 0xa3} {
+		set(shapePlain, weightDivide, op, op) // f32 and f64 sqrt, div
+	}
+	one(shapeRefNull, 0xd0)
+	one(shapePlain, 0xd1) // ref.is_null
+	one(shapeRefFunc, 0xd2)
+	one(shapeBulk, 0xfc)
+	one(shapeVector, 0xfd)
+	return t
+}()
+
+// Sub-opcodes of prefix 0xfc from 8 on; 0 to 7 are saturating truncations.
+const (
+	bulkMemoryInit = 8
+	bulkDataDrop   = 9
+	bulkMemoryCopy = 10
+	bulkMemoryFill = 11
+	bulkTableInit  = 12
+	bulkElemDrop   = 13
+	bulkTableCopy  = 14
+	bulkTableGrow  = 15
+	bulkTableSize  = 16
+	bulkTableFill  = 17
+)
+
+// vectorShape says what follows a vector sub-opcode.
+type vectorShape uint8
+
+const (
+	vectorUnknown vectorShape = iota
+	vectorPlain
+	vectorMemArg
+	vectorMemArgLane // alignment, offset, lane
+	vectorLane
+	vectorConst // 16 bytes, also the lanes of i8x16.shuffle
+)
+
+// vectors describes the sub-opcodes of prefix 0xfd of the core specification.
+var vectors = func() (t [256]vectorShape) {
+	set := func(s vectorShape, from, to int) {
+		for op := from; op <= to; op++ {
+			t[op] = s
+		}
+	}
+	set(vectorMemArg, 0x00, 0x0b) // loads and the store of 128 bits, extending and splatting loads
+	set(vectorConst, 0x0c, 0x0d)
+	set(vectorPlain, 0x0e, 0x14)
+	set(vectorLane, 0x15, 0x22)
+	set(vectorPlain, 0x23, 0x53)
+	set(vectorMemArgLane, 0x54, 0x5b)
+	set(vectorMemArg, 0x5c, 0x5d)
+	set(vectorPlain, 0x5e, 0xff)
+	for _, hole := range []int{
+		0x9a, 0xa2, 0xa5, 0xa6, 0xaf, 0xb0, 0xb2, 0xb3, 0xb4, 0xbb, 0xc2, 0xc5, 0xc6,
+		0xcf, 0xd0, 0xd2, 0xd3, 0xd4, 0xe2, 0xee,
+	} {
+		t[hole] = vectorUnknown
+	}
+	return t
+}()
+
+// refuseOpcode names the proposal an unknown opcode belongs to.
+func refuseOpcode(op byte, at int) {
+	switch op {
+	case 0x06, 0x07, 0x08, 0x09, 0x0a, 0x18, 0x19, 0x1f:
+		unsupported(at, "exceptions", "build without exception handling (-fno-exceptions, panic=abort)")
+	case 0x14, 0x15, 0xd3, 0xd4, 0xd5, 0xd6:
+		unsupported(at, "typed function references", "build for the core specification 2.0")
+	case 0xfb:
+		unsupported(at, "garbage-collected types", "build for the core specification 2.0")
+	case 0xfe:
+		unsupported(at, "threads", "build without atomics (-mno-atomics) and shared memory")
+	}
+	malformed(at, "unknown opcode %#x", op)
+}

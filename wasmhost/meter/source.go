@@ -1,0 +1,138 @@
+package meter
+
+import "fmt"
+
+// span is a range of the module, the payload of a section.
+type span struct{ from, to int }
+
+func (s span) empty() bool { return s.to == 0 }
+
+// typeInfo is a function type; its value types are a part of module.values.
+type typeInfo struct {
+	at              int // in module.values
+	params, results int
+}
+
+type tableInfo struct {
+	elem     byte
+	min, max uint32 // max is 2^32-1 if there is none
+}
+
+type globalInfo struct {
+	typ     ValueType
+	mutable bool
+}
+
+// module is what the sections read so far have told, and what has been rewritten.
+type module struct {
+	in     []byte
+	limits Limits
+	info   Module
+
+	section  string // being read, for errors
+	function int    // whose body is being read, -1 for none
+
+	span    [secEnd]span
+	types   []typeInfo
+	values  []ValueType
+	tables  []tableInfo
+	globals []globalInfo
+
+	importedFuncs    int
+	importedTables   int
+	importedMemories int
+	importedGlobals  int
+
+	defined   int      // functions in the function section
+	funcTypes []uint32 // of all functions
+	memoryMax uint32   // of the memory of one's own
+	exports   []exportEntry
+	start     int // index in the metered module, -1 for none
+	elements  int
+	dataCount int // of the data count section, -1 for none
+
+	code      []byte // metered bodies
+	globalSec []byte // rewritten entries
+	elemSec   []byte // rewritten entries
+	nameMap   []byte // rewritten function names
+	nameCount int
+	named     bool // a name section was seen
+	helpers   []helperKind
+}
+
+type exportEntry struct {
+	kind  Kind
+	index uint32
+}
+
+func newModule(in []byte, limits Limits) *module {
+	return &module{in: in, limits: limits, function: -1, start: -1, dataCount: -1}
+}
+
+// where says which part of the module an error is in.
+func (m *module) where() string {
+	if m.function >= 0 {
+		return fmt.Sprintf("%s: function %d", m.section, m.function)
+	}
+	return m.section
+}
+
+func (m *module) params(i uint32) []ValueType {
+	t := m.types[i]
+	return m.values[t.at : t.at+t.params : t.at+t.params]
+}
+
+func (m *module) results(i uint32) []ValueType {
+	t := m.types[i]
+	from := t.at + t.params
+	return m.values[from : from+t.results : from+t.results]
+}
+
+func (m *module) finishInfo() {
+	m.info.Functions = m.defined
+	m.info.Tables = len(m.tables)
+	for _, t := range m.tables {
+		m.info.TableElements += int(t.min)
+	}
+	m.info.Globals = len(m.globals)
+	m.info.FunctionNames = m.nameCount
+}
+
+func isValueType(t byte) bool {
+	switch ValueType(t) {
+	case I32, I64, F32, F64, V128, FuncRef, ExternRef:
+		return true
+	}
+	return false
+}
+
+func readValueType(r *reader, what string) ValueType {
+	at := r.pos
+	t := r.byte(what)
+	if !isValueType(t) {
+		refuseType(at, t)
+	}
+	return ValueType(t)
+}
+
+func readRefType(r *reader, what string) byte {
+	at := r.pos
+	t := r.byte(what)
+	if t != byte(FuncRef) && t != byte(ExternRef) {
+		refuseType(at, t)
+	}
+	return t
+}
+
+// refuseType names the proposal an unknown type belongs to.
+func refuseType(at int, t byte) {
+	switch t {
+	case 0x69, 0x74:
+		unsupported(at, "exceptions", "build without exception handling (-fno-exceptions, panic=abort)")
+	case 0x63, 0x64:
+		unsupported(at, "typed function references", "build for the core specification 2.0")
+	case 0x5e, 0x5f, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x71, 0x72, 0x73, 0x77, 0x78:
+		unsupported(at, "garbage-collected types", "build for the core specification 2.0")
+	}
+	malformed(at, "unknown value type %#x", t)
+}

@@ -1,0 +1,18 @@
+;; Functions that never return or cost far more than their size.
+(module
+  (memory 1024)
+  (func (export "loop") (loop (br 0)))
+  (func $forever (export "recurse") (call $forever))
+  (func (export "fill") (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x4000000)) (br 0)))
+  (func (export "copy") (loop (memory.copy (i32.const 0) (i32.const 1) (i32.const 0x3fffff0)) (br 0)))
+  (func $t0) (func $t1 (call $t0) (call $t0)) (func $t2 (call $t1) (call $t1))
+  (func $t3 (call $t2) (call $t2)) (func $t4 (call $t3) (call $t3)) (func $t5 (call $t4) (call $t4))
+  (func $t6 (call $t5) (call $t5)) (func $t7 (call $t6) (call $t6)) (func $t8 (call $t7) (call $t7))
+  (func $t9 (call $t8) (call $t8) (call $t8) (call $t8) (call $t8) (call $t8) (call $t8) (call $t8))
+  (func $ta (call $t9) (call $t9) (call $t9) (call $t9) (call $t9) (call $t9) (call $t9) (call $t9))
+  (func $tb (call $ta) (call $ta) (call $ta) (call $ta) (call $ta) (call $ta) (call $ta) (call $ta))
+  (func $tc (call $tb) (call $tb) (call $tb) (call $tb) (call $tb) (call $tb) (call $tb) (call $tb))
+  (func $td (call $tc) (call $tc) (call $tc) (call $tc) (call $tc) (call $tc) (call $tc) (call $tc))
+  (func $te (call $td) (call $td) (call $td) (call $td) (call $td) (call $td) (call $td) (call $td))
+  (func $tf (call $te) (call $te) (call $te) (call $te) (call $te) (call $te) (call $te) (call $te))
+  (func (export "tree") (call $tf) (call $tf) (call $tf) (call $tf) (call $tf) (call $tf) (call $tf) (call $tf)))
