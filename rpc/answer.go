@@ -29,7 +29,7 @@ func (j *job) reply(ctx context.Context, answer Answer) {
 	}
 	if err == nil && s.gone.has(target.Queue) {
 		s.counters.toGone.Add(1)
-		j.settle()
+		j.finish()
 		return
 	}
 	until := time.Now().Add(s.cfg.ReplyRetry)
@@ -64,14 +64,13 @@ func (j *job) replied(err error) {
 	switch {
 	case err == nil || direct(queue) && errors.Is(err, router.ErrUnroutable):
 		s.counters.replies.Add(1)
-	case errors.Is(err, router.ErrUnroutable):
-		s.gone.add(queue)
-		fallthrough
 	default:
 		s.counters.gaveUp.Add(1)
-		s.cfg.Logger.Warn("reply given up", "queue", queue, "method", j.in.Method, "error", err)
+		if !errors.Is(err, router.ErrUnroutable) || s.gone.add(queue) { // one line for each queue
+			s.cfg.Logger.Warn("reply given up", "queue", queue, "method", j.in.Method, "error", err)
+		}
 	}
-	j.settle()
+	j.finish()
 }
 
 // keepAlive tells the caller every so often that the handler runs, until the

@@ -36,8 +36,8 @@ func (c *crew) run(ctx context.Context, sources []router.Source, handle func(con
 	if len(sources) == 0 {
 		return errors.New("rpc: no source to listen to")
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	work, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
 	c.ctx, c.slots = work, make(chan struct{}, c.workers)
@@ -55,7 +55,7 @@ func (c *crew) run(ctx context.Context, sources []router.Source, handle func(con
 				errs[i] = errors.New("the listener ended")
 			}
 			if errs[i] != nil {
-				stop(errs[i])
+				stop()
 				errs[i] = fmt.Errorf("listen to %s: %w", source.Queue, errs[i])
 			}
 		})

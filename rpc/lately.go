@@ -3,6 +3,8 @@ package rpc
 import (
 	"sync"
 	"time"
+
+	"github.com/wasmrouter/router/router"
 )
 
 // lately remembers a bounded number of names for a bounded time. It is safe for
@@ -13,7 +15,12 @@ type lately struct {
 
 	mu    sync.Mutex // protects the fields below
 	since map[string]time.Time
-	order []string // names in the order in which they came, some gone by now
+	order []entry // in the order in which they came; some are forgotten by now
+}
+
+type entry struct {
+	name string
+	at   time.Time
 }
 
 func newLately(most int, ttl time.Duration) *lately {
@@ -27,18 +34,20 @@ func (l *lately) add(name string) bool {
 	defer l.mu.Unlock()
 	for len(l.order) > 0 {
 		first := l.order[0]
-		at, ok := l.since[first]
-		if ok && len(l.order) < l.max && now.Sub(at) < l.ttl {
+		known := l.since[first.name] == first.at
+		if known && len(l.order) < l.max && now.Sub(first.at) < l.ttl {
 			break
 		}
+		if known {
+			delete(l.since, first.name)
+		}
 		l.order = l.order[1:]
-		delete(l.since, first)
 	}
 	if _, known := l.since[name]; known {
 		return false
 	}
 	l.since[name] = now
-	l.order = append(l.order, name)
+	l.order = append(l.order, entry{name, now})
 	return true
 }
 
@@ -55,4 +64,32 @@ func (l *lately) forget(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.since, name)
+}
+
+// together keeps, for each request that is being answered, all deliveries of
+// it: one that comes again meanwhile is settled with the first. It is safe for
+// concurrent use.
+type together struct {
+	mu   sync.Mutex // protects held
+	held map[string][]*router.Delivery
+}
+
+// join adds d to those of id, and reports whether it is the first.
+func (t *together) join(id string, d *router.Delivery) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.held == nil {
+		t.held = map[string][]*router.Delivery{}
+	}
+	t.held[id] = append(t.held[id], d)
+	return len(t.held[id]) == 1
+}
+
+// leave removes and returns those of id.
+func (t *together) leave(id string) []*router.Delivery {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.held[id]
+	delete(t.held, id)
+	return all
 }

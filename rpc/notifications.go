@@ -31,7 +31,8 @@ type NotificationListenerConfig struct {
 	// Format is how messages are read. Required.
 	Format NotificationFormat
 	// Workers bounds how many handlers run at once. The default is 1, which
-	// keeps the order of each queue.
+	// keeps the order of each queue, save that what failed comes again after
+	// what was prefetched.
 	Workers int
 	// RequeueDelay is how long a failed notification keeps its worker before it
 	// is given back, so that one that always fails does not spin. The default

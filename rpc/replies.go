@@ -68,7 +68,7 @@ func (r *replies) ready(ctx context.Context) error {
 		return errNoDeclare
 	}
 	losses := r.losses.Load()
-	if err := r.cfg.Declare(ctx, r.cfg.Layout.Reply(r.queue)); err != nil {
+	if err := r.cfg.Declare.ensure(ctx, r.cfg.Layout.Reply(r.queue)); err != nil {
 		return err
 	}
 	if err := r.listen(); err != nil {

@@ -17,6 +17,7 @@ type Server struct {
 	out  *outbox
 	seen *lately // unique ids; nil if duplicates are not dropped
 	gone *lately // reply queues that did not exist for as long as replies are retried
+	held together
 
 	counters serverCounters
 }
@@ -80,17 +81,14 @@ func (s *Server) take(ctx context.Context, c *crew, d *router.Delivery, handler 
 	if !ticket.Wanted() {
 		s.counters.casts.Add(1)
 	}
-	if s.seen != nil && ticket.UniqueID != "" && !s.seen.add(ticket.UniqueID) {
+	if s.seen != nil && ticket.UniqueID != "" && !j.first() {
 		s.counters.duplicates.Add(1)
-		d.Settler.Ack(d.Tag)
 		return
 	}
-	j.until = received.Add(s.cfg.ReplyRetry)
 	if ms, err := strconv.ParseInt(d.Envelope.Expiration, 10, 32); err == nil && ticket.Wanted() {
 		j.patience = received.Add(time.Duration(ms) * time.Millisecond)
 	}
-	start := func(ctx context.Context) { j.run(ctx) }
-	if !c.do(ctx, start) {
+	if !c.do(ctx, j.run) {
 		j.giveBack()
 	}
 }
@@ -103,7 +101,35 @@ type job struct {
 	in       Incoming
 	refused  *RemoteError // what to answer instead of asking the handler
 	patience time.Time    // until when the caller may still wait; zero is unknown
-	until    time.Time    // no reply is tried later
+	tracked  bool         // the server's held has the delivery
+}
+
+// first reports whether the request comes for the first time. Otherwise its
+// delivery is settled: at once, or with the one that is being answered.
+func (j *job) first() bool {
+	s, id := j.server, j.in.Ticket.UniqueID
+	if s.cfg.Ack == AckLate {
+		if !s.held.join(id, j.delivery) {
+			return false
+		}
+		j.tracked = true
+	}
+	if s.seen.add(id) {
+		return true
+	}
+	j.settle(router.Settler.Ack)
+	return false
+}
+
+// settle settles the request's delivery, and those that came again meanwhile.
+func (j *job) settle(how func(router.Settler, uint64)) {
+	all := []*router.Delivery{j.delivery}
+	if j.tracked {
+		all = j.server.held.leave(j.in.Ticket.UniqueID)
+	}
+	for _, d := range all {
+		how(d.Settler, d.Tag)
+	}
 }
 
 // giveBack leaves the request to the broker, and to whom it gives it next.
@@ -111,7 +137,14 @@ func (j *job) giveBack() {
 	if j.server.seen != nil {
 		j.server.seen.forget(j.in.Ticket.UniqueID)
 	}
-	j.delivery.Settler.Requeue(j.delivery.Tag)
+	j.settle(router.Settler.Requeue)
+}
+
+// finish acknowledges the request unless that was done early.
+func (j *job) finish() {
+	if j.server.cfg.Ack == AckLate {
+		j.settle(router.Settler.Ack)
+	}
 }
 
 func (j *job) run(ctx context.Context) {
@@ -137,17 +170,10 @@ func (j *job) run(ctx context.Context) {
 		if err != nil {
 			s.cfg.Logger.Warn("cast failed", "method", j.in.Method, "error", err)
 		}
-		j.settle()
+		j.finish()
 		return
 	}
 	j.reply(ctx, answer)
-}
-
-// settle acknowledges the request unless that was done early.
-func (j *job) settle() {
-	if j.server.cfg.Ack == AckLate {
-		j.delivery.Settler.Ack(j.delivery.Tag)
-	}
 }
 
 // answer runs the handler, and tells the caller meanwhile that it does.
