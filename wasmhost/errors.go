@@ -1,0 +1,183 @@
+package wasmhost
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// The classes of [router.FilterError].
+const (
+	ClassTrap     = "trap"     // unreachable, out of bounds, stack overflow, abort
+	ClassDeadline = "deadline" // time or fuel used up
+	ClassMemory   = "memory"   // no memory left, or a message too big for the filter
+	ClassExit     = "exit"     // the module called proc_exit
+	ClassInvalid  = "invalid"  // what it handed back breaks the ABI
+	ClassError    = "error"    // the filter reported an error
+	ClassHost     = "host"     // a defect of this package
+)
+
+// classes lists all of them; counters are kept by index.
+var classes = [...]string{ClassTrap, ClassDeadline, ClassMemory, ClassExit, ClassInvalid, ClassError, ClassHost}
+
+func classIndex(class string) int {
+	for i, c := range classes {
+		if c == class {
+			return i
+		}
+	}
+	return len(classes) - 1
+}
+
+// What callers may test errors of [Host.Load] for.
+var (
+	// ErrPin: the module is not the one that sha256 names.
+	ErrPin = errors.New("sha256 differs")
+	// ErrModule: the module is malformed, breaks a structural bound or does not
+	// speak the ABI.
+	ErrModule = errors.New("unusable module")
+	// ErrGrant: the module imports a function without the grant for it.
+	ErrGrant = errors.New("missing grant")
+	// ErrClosed: the host or the filter was closed.
+	ErrClosed = errors.New("closed")
+)
+
+// failure is why one call failed, before filter and stage are known.
+type failure struct {
+	class     string
+	retryable bool
+	harmless  bool // the guest was not even called, or did as it should
+	err       error
+}
+
+func (f *failure) Error() string { return f.class + ": " + f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// poisons reports whether the instance must not be called again.
+func (f *failure) poisons() bool { return f.class != ClassError && !f.harmless }
+
+func invalidf(format string, args ...any) *failure {
+	return &failure{class: ClassInvalid, err: fmt.Errorf(format, args...)}
+}
+
+// What host functions panic with to end a call; wazero hands it back wrapped.
+var (
+	errTime = errors.New("time limit exceeded")
+	errFuel = errors.New("fuel used up")
+)
+
+type exitError struct{ code uint32 }
+
+func (e *exitError) Error() string { return fmt.Sprintf("the module exited with code %d", e.code) }
+
+// guestFault is a fault of the guest that a host function noticed.
+type guestFault struct {
+	class string
+	text  string
+}
+
+func (e *guestFault) Error() string { return e.text }
+
+// classify turns the error of a guest call into a failure. memoryFull says that
+// the instance's memory had reached its limit.
+func classify(err error, memoryFull bool) *failure {
+	var exit *exitError
+	var wazeroExit *sys.ExitError
+	var fault *guestFault
+	switch {
+	case errors.Is(err, errTime):
+		return &failure{class: ClassDeadline, err: withFrame(errTime, err)}
+	case errors.Is(err, errFuel):
+		return &failure{class: ClassDeadline, err: withFrame(errFuel, err)}
+	case errors.As(err, &exit):
+		return &failure{class: ClassExit, err: withFrame(exit, err)}
+	case errors.As(err, &wazeroExit):
+		return &failure{class: ClassExit, err: wazeroExit}
+	case errors.As(err, &fault):
+		return &failure{class: fault.class, err: withFrame(fault, err)}
+	}
+	text := err.Error()
+	if strings.Contains(text, "(recovered by wazero)") {
+		return &failure{class: ClassHost, err: err}
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(text, "wasm error: "), "\n")
+	short := withFrame(errors.New(first), err)
+	if memoryFull {
+		return &failure{class: ClassMemory, err: fmt.Errorf("memory limit reached: %w", short)}
+	}
+	return &failure{class: ClassTrap, err: short}
+}
+
+// withFrame adds the first frame of wazero's stack trace to cause.
+func withFrame(cause, err error) error {
+	_, trace, ok := strings.Cut(err.Error(), "wasm stack trace:\n\t")
+	if !ok {
+		return cause
+	}
+	for frame := range strings.Lines(trace) {
+		frame = strings.TrimSpace(frame)
+		// The metering import is our own, the guest's function comes next.
+		if strings.HasPrefix(frame, "router_rt.") {
+			continue
+		}
+		return fmt.Errorf("%w in %s", cause, cutText(strings.TrimPrefix(frame, "."), 128))
+	}
+	return cause
+}
+
+// filterError completes a failure.
+func filterError(filter string, stage router.Stage, f *failure) error {
+	return &router.FilterError{Filter: filter, Stage: stage, Class: f.class, Retryable: f.retryable, Err: f.err}
+}
+
+// cutText makes guest text fit for errors and logs: at most n bytes, valid
+// UTF-8, without control characters.
+func cutText(s string, n int) string {
+	cut := len(s) > n
+	if cut {
+		s = s[:n]
+		for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) {
+			s = s[:len(s)-1]
+		}
+	}
+	clean := true
+	for _, r := range s {
+		if r == utf8.RuneError || unprintable(r) {
+			clean = false
+			break
+		}
+	}
+	if clean && !cut {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case unprintable(r) && r < 0x100:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case unprintable(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+		i += size
+	}
+	if cut {
+		b.WriteString("...")
+	}
+	return b.String()
+}
+
+// unprintable: control characters, and what reorders or breaks lines.
+func unprintable(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 ||
+		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}

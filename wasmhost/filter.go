@@ -1,0 +1,197 @@
+package wasmhost
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// Filter is one loaded filter: it implements [router.FilterSource]. It is safe
+// for concurrent use.
+type Filter struct {
+	program
+	host   *Host
+	name   string
+	info   Info
+	limits Limits
+	grants Grants
+	stages router.StageSet
+	needs  needs
+	config *router.Envelope // what router_init gets; only read
+	logger *slog.Logger
+
+	logs    *guestLogs
+	metrics guestMetrics
+
+	// An instance that waits to replace one that failed: making one takes
+	// milliseconds for some languages, which no message should wait for.
+	spares chan *guest
+	refill chan struct{}
+	stop   context.CancelFunc
+	keeper sync.WaitGroup
+
+	created, discarded, recycled atomic.Uint64
+
+	closing sync.Once
+	gone    chan struct{} // closed when the program is
+
+	mu      sync.Mutex // protects what follows
+	closed  bool
+	refs    int // lanes, and one for the filter itself
+	lanes   map[*Instance]struct{}
+	retired laneTotals // of lanes that were closed
+}
+
+// Name returns the filter's configured name.
+func (f *Filter) Name() string { return f.name }
+
+// Stages returns the stages the filter takes part in.
+func (f *Filter) Stages() router.StageSet { return f.stages }
+
+// SHA256 returns the hexadecimal hash of the module as it was given.
+func (f *Filter) SHA256() string { return f.info.SHA256 }
+
+// Size returns the module's size in bytes.
+func (f *Filter) Size() int { return f.info.Size }
+
+// Info returns what the module says about itself; Stages are those in use.
+func (f *Filter) Info() Info { return f.info }
+
+// Needs is what a filter reads of each message; the rest is not copied for it.
+type Needs struct {
+	Body, Headers, Properties bool
+	BodyPrefix                int  // bytes, if it reads no more than the body's beginning
+	Stateless                 bool // it may be replaced between two messages
+}
+
+// Needs returns what the filter said it reads.
+func (f *Filter) Needs() Needs {
+	n := f.needs
+	return Needs{Body: n.body, Headers: n.headers, Properties: n.props, BodyPrefix: int(n.prefix), Stateless: n.stateless}
+}
+
+func (f *Filter) deltaLimits() deltaLimits {
+	return deltaLimits{output: f.limits.Output, targets: f.limits.Targets, emit: f.limits.Emit}
+}
+
+// start begins to keep a spare.
+func (f *Filter) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	f.stop = stop
+	f.keeper.Go(func() { f.keepSpare(ctx) })
+}
+
+func (f *Filter) keepSpare(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.refill:
+		}
+		if len(f.spares) > 0 {
+			continue
+		}
+		g, err := f.newGuest()
+		if err != nil {
+			// The lane that needs an instance will try and report itself.
+			f.logger.Warn("no spare instance", slog.Any("err", err))
+			continue
+		}
+		f.created.Add(1)
+		f.spares <- g // only this goroutine sends once the filter is loaded
+	}
+}
+
+// take returns an instance for a lane.
+func (f *Filter) take() (*guest, error) {
+	defer func() {
+		select {
+		case f.refill <- struct{}{}:
+		default:
+		}
+	}()
+	select {
+	case g := <-f.spares:
+		return g, nil
+	default:
+	}
+	g, err := f.newGuest()
+	if err == nil {
+		f.created.Add(1)
+	}
+	return g, err
+}
+
+// Instance makes an instance for one lane.
+func (f *Filter) Instance(context.Context) (router.Filter, error) {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return nil, fmt.Errorf("filter %s: %w", f.name, ErrClosed)
+	}
+	in := &Instance{filter: f}
+	f.refs++
+	f.lanes[in] = struct{}{}
+	f.mu.Unlock()
+
+	g, err := f.take()
+	if err != nil {
+		f.leave(in)
+		return nil, fmt.Errorf("filter %s: %w", f.name, err)
+	}
+	in.adopt(g)
+	return in, nil
+}
+
+// leave takes a closed lane off the books.
+func (f *Filter) leave(in *Instance) {
+	f.mu.Lock()
+	delete(f.lanes, in)
+	f.retired.add(&in.stat)
+	f.mu.Unlock()
+	f.unref()
+}
+
+// unref closes the program when nothing uses it any more.
+func (f *Filter) unref() {
+	f.mu.Lock()
+	f.refs--
+	last := f.refs == 0
+	f.mu.Unlock()
+	if last {
+		f.program.close()
+		close(f.gone)
+	}
+}
+
+// Close stops giving out instances and waits until those given out are closed,
+// at most until ctx ends; the last of them then frees the compiled code. It may
+// be called again, to wait.
+func (f *Filter) Close(ctx context.Context) error {
+	f.closing.Do(func() {
+		f.mu.Lock()
+		f.closed = true
+		f.mu.Unlock()
+		f.stop()
+		f.keeper.Wait() // bounded by the start time limit
+		select {
+		case g := <-f.spares:
+			g.farewell()
+		default:
+		}
+		f.host.mu.Lock()
+		delete(f.host.filters, f)
+		f.host.mu.Unlock()
+		f.unref()
+	})
+	select {
+	case <-f.gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("filter %s: instances are still in use: %w", f.name, ctx.Err())
+	}
+}

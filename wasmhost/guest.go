@@ -1,0 +1,321 @@
+package wasmhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/wasmhost/meter"
+)
+
+// guest is one instance of a module. One goroutine uses it at a time; after a
+// failure that poisons it, nobody does.
+//
+// It is the context of its own calls: host functions find it there, without an
+// allocation for each call, and no deadline of it can close the module under a
+// running call.
+type guest struct {
+	filter *Filter
+	budget budget
+	mod    api.Module
+	mem    api.Memory
+
+	handlers [router.NumStages]api.Function
+	buffer   api.Function
+	goodbye  api.Function // router_close; may be nil
+	stack    [2]uint64
+
+	bufPtr, bufCap uint32
+	needs          needs
+	frame          frame
+	delta          delta
+	scratch        []byte // copy of the delta
+
+	// Of the call that runs; env is nil outside one.
+	env      *router.Envelope
+	starting bool
+	logged   int
+	seeded   bool
+	rng      rand.ChaCha8
+
+	ticks   uint64  // what the ungranted monotonic clock shows
+	stderr  [2]line // of fd_write to 1 and 2
+	memory  bool    // the guest said on stderr that it is out of memory
+	calls   uint64
+	target  router.Target // whose text is in frame.target
+	memSize uint32
+}
+
+// The context of guest calls: no deadline, no values.
+
+func (g *guest) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (g *guest) Done() <-chan struct{}       { return nil }
+func (g *guest) Err() error                  { return nil }
+func (g *guest) Value(any) any               { return nil }
+
+var _ context.Context = (*guest)(nil)
+
+// newGuest makes an instance that is ready for messages.
+func (f *Filter) newGuest() (_ *guest, err error) {
+	g := &guest{filter: f, starting: true}
+	g.frame.filter = f.name
+	g.budget.startUnmetered(f.limits.StartTime)
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
+	mod, err := f.runtime.InstantiateModule(g, f.compiled, config)
+	if err != nil {
+		return nil, classify(err, false)
+	}
+	defer func() {
+		if err != nil {
+			g.discard()
+		}
+	}()
+	g.mod, g.mem = mod, mod.Memory()
+	fuel, ok := mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
+	if !ok {
+		return nil, &failure{class: ClassHost, err: errors.New("the metered module has no fuel global")}
+	}
+	g.budget.fuel = fuel
+	fuel.Set(fuelSlice)
+	g.buffer = mod.ExportedFunction("router_buffer")
+	g.goodbye = mod.ExportedFunction("router_close")
+	for s := range router.NumStages {
+		if f.stages.Has(router.Stage(s)) {
+			g.handlers[s] = mod.ExportedFunction(handlerName(router.Stage(s)))
+		}
+	}
+	if start := mod.ExportedFunction("_initialize"); start != nil {
+		if err := g.call(start); err != nil {
+			return nil, fmt.Errorf("_initialize: %w", err)
+		}
+	}
+	if err := g.init(); err != nil {
+		return nil, fmt.Errorf("router_init: %w", err)
+	}
+	if g.needs, err = g.readNeeds(); err != nil {
+		return nil, fmt.Errorf("router_needs: %w", err)
+	}
+	g.starting = false
+	g.memSize = g.mem.Size()
+	return g, nil
+}
+
+// init hands the configuration over.
+func (g *guest) init() error {
+	start := g.mod.ExportedFunction("router_init")
+	if start == nil {
+		return nil
+	}
+	g.needs = needsAll
+	g.frame.stage, g.frame.flags = stageConfig, flagConfig
+	n, fail := g.put(g.filter.config)
+	g.frame.flags = 0
+	if fail != nil {
+		return fail
+	}
+	g.stack = [2]uint64{uint64(g.bufPtr), uint64(n)}
+	if err := g.call(start); err != nil {
+		return err
+	}
+	data, fail := g.result()
+	if fail == nil && data != nil {
+		fail = g.delta.decode(data, router.Decode, g.mem, g.filter.deltaLimits())
+		if fail == nil {
+			fail = invalidf("router_init can only report an error")
+		}
+	}
+	if fail != nil {
+		return fail
+	}
+	return nil
+}
+
+func (g *guest) readNeeds() (needs, error) {
+	fn := g.mod.ExportedFunction("router_needs")
+	if fn == nil {
+		return needsAll, nil
+	}
+	if err := g.call(fn); err != nil {
+		return needs{}, err
+	}
+	v := g.stack[0]
+	n := needs{body: v&1 != 0, headers: v&2 != 0, props: v&4 != 0, stateless: v&256 != 0}
+	if v&8 != 0 {
+		n.prefix = uint32(v >> 32)
+		v &= 1<<32 - 1
+	}
+	if v&^(1|2|4|8|256) != 0 || n.body && v&8 != 0 {
+		return needs{}, invalidf("%#x has bits that mean nothing together", g.stack[0])
+	}
+	return n, nil
+}
+
+// call runs one function of the guest within the budget that is running.
+// Arguments and result are in g.stack.
+func (g *guest) call(fn api.Function) error {
+	if err := fn.CallWithStack(g, g.stack[:]); err != nil {
+		full := g.memory || int64(g.mem.Size()) > g.filter.limits.Memory*7/8
+		return classify(err, full)
+	}
+	return nil
+}
+
+// put writes the frame of env to the guest's input buffer and makes it larger
+// if it must.
+func (g *guest) put(env *router.Envelope) (int, *failure) {
+	g.frame.env, g.frame.needs = env, g.needs
+	for range 2 {
+		var view []byte
+		if g.bufCap > 0 {
+			var ok bool
+			if view, ok = g.mem.Read(g.bufPtr, g.bufCap); !ok {
+				return 0, invalidf("the buffer at %d, length %d, is outside the memory", g.bufPtr, g.bufCap)
+			}
+		}
+		n, err := g.frame.encode(view)
+		if err != nil {
+			return 0, &failure{class: ClassInvalid, harmless: true, err: err}
+		}
+		if n <= len(view) {
+			return n, nil
+		}
+		if fail := g.growBuffer(n); fail != nil {
+			return 0, fail
+		}
+	}
+	return 0, &failure{class: ClassHost, err: errors.New("a frame changed its length")}
+}
+
+func (g *guest) growBuffer(n int) *failure {
+	if int64(n) > g.filter.limits.Memory {
+		return &failure{class: ClassMemory, harmless: true, err: fmt.Errorf("the message needs %d bytes of the filter's memory, the limit is %d", n, g.filter.limits.Memory)}
+	}
+	want := uint32(max(n, 2*int(g.bufCap), 1024))
+	if int64(want) > g.filter.limits.Memory {
+		want = uint32(n)
+	}
+	g.stack[0] = uint64(want)
+	if err := g.call(g.buffer); err != nil {
+		return asFailure(err)
+	}
+	ptr := uint32(g.stack[0])
+	switch {
+	case ptr == 0:
+		return &failure{class: ClassMemory, err: fmt.Errorf("router_buffer has no %d bytes", want)}
+	case ptr%8 != 0:
+		return invalidf("router_buffer returned %#x, which is not a multiple of 8", ptr)
+	case uint64(ptr)+uint64(want) > uint64(g.mem.Size()):
+		return invalidf("router_buffer returned %#x, where %d bytes pass the end of the memory", ptr, want)
+	}
+	g.bufPtr, g.bufCap = ptr, want
+	return nil
+}
+
+// result reads what a handler returned and copies the delta, if any.
+func (g *guest) result() ([]byte, *failure) {
+	r := int64(g.stack[0])
+	switch {
+	case r == 0:
+		return nil, nil
+	case r == -1:
+		return nil, &failure{class: ClassMemory, err: errors.New("the filter is out of memory")}
+	case r == -2:
+		return nil, &failure{class: ClassError, err: errors.New("the filter found the frame malformed")}
+	case r == -3:
+		return nil, &failure{class: ClassError, err: errors.New("the filter does not support this")}
+	case r < 0:
+		return nil, &failure{class: ClassError, err: fmt.Errorf("internal error of the filter (%d)", r)}
+	}
+	ptr, n := uint32(r>>32), uint32(r)
+	if n == 0 {
+		return nil, invalidf("a delta without bytes at %#x", ptr)
+	}
+	if int64(n) > g.filter.limits.Output {
+		return nil, invalidf("output of %d bytes passes the limit of %d", n, g.filter.limits.Output)
+	}
+	view, ok := g.mem.Read(ptr, n)
+	if !ok {
+		return nil, invalidf("the delta at %#x, length %d, is outside the memory", ptr, n)
+	}
+	if cap(g.scratch) > 256<<10 && int(n) < cap(g.scratch)/4 {
+		g.scratch = nil
+	}
+	g.scratch = append(g.scratch[:0], view...)
+	return g.scratch, nil
+}
+
+// run takes one message through one stage. It leaves env and d alone when it
+// returns a failure. Start is the time on the monotonic clock.
+func (g *guest) run(start time.Duration, stage router.Stage, env *router.Envelope, d *router.Decision) *failure {
+	lim := &g.filter.limits
+	g.env, g.logged, g.seeded = env, 0, false
+	defer g.end()
+	g.budget.start(start, lim.Time, lim.Fuel)
+	g.frame.stage = uint8(stage)
+	g.setTarget(stage, d)
+	n, fail := g.put(env)
+	if fail != nil {
+		return fail
+	}
+	g.stack = [2]uint64{uint64(g.bufPtr), uint64(n)}
+	if err := g.call(g.handlers[stage]); err != nil {
+		return asFailure(err)
+	}
+	data, fail := g.result()
+	if fail != nil || data == nil {
+		return fail
+	}
+	if fail := g.delta.decode(data, stage, g.mem, g.filter.deltaLimits()); fail != nil {
+		return fail
+	}
+	g.delta.apply(env, d)
+	return nil
+}
+
+func (g *guest) end() { g.env, g.frame.env = nil, nil }
+
+// setTarget shows pack and encode where the message goes. Rendering a target
+// allocates, so the last one is kept.
+func (g *guest) setTarget(stage router.Stage, d *router.Decision) {
+	if stage != router.Pack && stage != router.Encode || len(d.Targets) != 1 {
+		g.frame.target, g.target = "", router.Target{}
+		return
+	}
+	if t := d.Targets[0]; t != g.target {
+		g.frame.target, g.target = t.String(), t
+	}
+}
+
+// farewell calls router_close and frees the instance.
+func (g *guest) farewell() {
+	if g.goodbye != nil {
+		g.budget.start(monotonic(), 10*time.Millisecond, g.filter.limits.Fuel)
+		// Best effort: a filter that fails here fails nobody.
+		_ = g.call(g.goodbye)
+	}
+	g.discard()
+}
+
+// discard frees the instance without another call into it.
+func (g *guest) discard() {
+	if g.mod != nil {
+		// Closing a module of ours runs no code and has nothing to report.
+		_ = g.mod.Close(context.Background())
+	}
+}
+
+func asFailure(err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return &failure{class: ClassHost, err: err}
+}
+
+func handlerName(s router.Stage) string { return "router_" + s.String() }

@@ -1,0 +1,105 @@
+package wasmhost
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// Instance is one filter in one lane: it implements [router.Filter] and is not
+// safe for concurrent use. The guest behind it changes after each failure.
+type Instance struct {
+	filter *Filter
+	guest  *guest // nil after a failure, until the next message
+	first  uint32 // the guest's memory when it was new
+	closed bool
+
+	stat   laneStat
+	memory atomic.Int64 // bytes of the guest's memory, for Stat
+}
+
+// How often an instance's memory is looked at, and how many calls a stateless
+// one serves before a new one takes its place.
+const (
+	checkEvery = 64
+	maxCalls   = 1 << 20
+)
+
+// Run takes the message through the filter's part in stage. It returns nil or
+// a *[router.FilterError], and then neither env nor d has changed. The time and
+// fuel limits end a call, not ctx.
+func (in *Instance) Run(_ context.Context, stage router.Stage, env *router.Envelope, d *router.Decision) error {
+	f := in.filter
+	if !f.stages.Has(stage) {
+		return nil
+	}
+	if in.closed {
+		return filterError(f.name, stage, &failure{class: ClassHost, err: ErrClosed})
+	}
+	g := in.guest
+	if g == nil {
+		var err error
+		if g, err = f.take(); err != nil {
+			fail := &failure{class: asFailure(err).class, err: err}
+			in.stat.fail(stage, fail.class)
+			return filterError(f.name, stage, fail)
+		}
+		in.adopt(g)
+	}
+	start := monotonic()
+	fail := g.run(start, stage, env, d)
+	in.stat.stages[stage].duration.Observe(monotonic() - start)
+	if fail == nil {
+		if g.calls++; g.calls%checkEvery == 0 {
+			in.inspect(g)
+		}
+		return nil
+	}
+	in.stat.fail(stage, fail.class)
+	if fail.poisons() {
+		g.discard()
+		f.discarded.Add(1)
+		in.guest = nil
+		in.memory.Store(0)
+	}
+	return filterError(f.name, stage, fail)
+}
+
+func (in *Instance) adopt(g *guest) {
+	in.guest, in.first = g, g.memSize
+	in.memory.Store(int64(g.memSize))
+}
+
+// inspect looks at the guest's memory, and replaces a stateless guest whose
+// memory has come close to the limit (it never shrinks) or that is old.
+func (in *Instance) inspect(g *guest) {
+	size := g.mem.Size()
+	in.memory.Store(int64(size))
+	grown := size > in.first && int64(size) > in.filter.limits.Memory*3/4
+	if g.needs.stateless && (grown || g.calls >= maxCalls) {
+		g.farewell()
+		in.filter.recycled.Add(1)
+		in.guest = nil
+		in.memory.Store(0)
+	}
+}
+
+// Close frees the instance. It may be called again.
+func (in *Instance) Close() {
+	if in.closed {
+		return
+	}
+	in.closed = true
+	if in.guest != nil {
+		in.guest.farewell()
+		in.guest = nil
+	}
+	in.memory.Store(0)
+	in.filter.leave(in)
+}
+
+var (
+	_ router.Filter       = (*Instance)(nil)
+	_ router.FilterSource = (*Filter)(nil)
+)

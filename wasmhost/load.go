@@ -1,0 +1,136 @@
+package wasmhost
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// Load checks, compiles and starts a filter: the pin, the structure, exports and
+// imports, grants and stages, then one instance up to and including router_init,
+// so that a filter that cannot start is known before it gets a message. Errors
+// name the filter and wrap [ErrPin], [ErrModule], [ErrGrant] or the
+// *[router.FilterError] of the start. The caller closes the filter.
+func (h *Host) Load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
+	f, err := h.load(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("filter %s: %w", cfg.Name, err)
+	}
+	return f, nil
+}
+
+func (h *Host) load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
+	limits := cfg.Limits.withDefaults()
+	if err := limits.validate(); err != nil {
+		return nil, err
+	}
+	info, m, err := inspect(cfg.Module, limits)
+	// The pin comes first: what is wrong with a file that is not the right one
+	// would only mislead.
+	if pinErr := checkPin(cfg.SHA256, info.SHA256); pinErr != nil {
+		return nil, pinErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkGrants(m, cfg.Grants); err != nil {
+		return nil, err
+	}
+	if info.Stages, err = chooseStages(info.Stages, cfg.Stages); err != nil {
+		return nil, err
+	}
+	config, err := configEnvelope(cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.compile(ctx, info.SHA256, m.Bytes, limits.Memory)
+	if err != nil {
+		return nil, err
+	}
+	f := &Filter{
+		host: h, name: cfg.Name, info: info, limits: limits, grants: cfg.Grants,
+		stages: info.Stages, config: config, program: p,
+		logger: h.logger.With(slog.String("component", "wasmhost"), slog.String("filter", cfg.Name)),
+		logs:   newGuestLogs(h.logger, cfg.Name),
+		lanes:  make(map[*Instance]struct{}),
+		refs:   1, gone: make(chan struct{}),
+		spares: make(chan *guest, 1), refill: make(chan struct{}, 1),
+	}
+	canary, err := f.newGuest()
+	if err != nil {
+		p.close()
+		var fail *failure
+		if errors.As(err, &fail) && fail.class == ClassHost {
+			return nil, fmt.Errorf("start: %w", err)
+		}
+		return nil, fmt.Errorf("start: %w", errors.Join(ErrModule, err))
+	}
+	f.needs = canary.needs
+	f.spares <- canary
+	f.created.Add(1)
+
+	h.mu.Lock()
+	closed := h.closed
+	if !closed {
+		h.filters[f] = struct{}{}
+	}
+	h.mu.Unlock()
+	f.start()
+	if closed {
+		return nil, errors.Join(ErrClosed, f.Close(ctx))
+	}
+	return f, nil
+}
+
+func checkPin(want, have string) error {
+	if want == "" {
+		return nil
+	}
+	if b, err := hex.DecodeString(want); err != nil || len(b) != 32 {
+		return fmt.Errorf("sha256 = %q is not 64 hexadecimal digits", cutText(want, 80))
+	}
+	if !strings.EqualFold(want, have) {
+		return fmt.Errorf("%w: the module has %s, the configuration says %s; if the new module is the right one, change the configuration", ErrPin, have, strings.ToLower(want))
+	}
+	return nil
+}
+
+// chooseStages restricts the stages a module has to those that are configured.
+func chooseStages(has router.StageSet, want []string) (router.StageSet, error) {
+	if len(want) == 0 {
+		return has, nil
+	}
+	var set router.StageSet
+	for _, name := range want {
+		found := false
+		for s := range router.NumStages {
+			stage := router.Stage(s)
+			if stage.String() != name {
+				continue
+			}
+			if !has.Has(stage) {
+				return 0, fmt.Errorf("stages: the module has no %s stage (it exports no %s); it has %s", name, handlerName(stage), stageList(has))
+			}
+			set, found = set.With(stage), true
+		}
+		if !found {
+			return 0, fmt.Errorf("stages: %q is no stage; the stages are decode, unpack, decide, pack and encode", name)
+		}
+	}
+	return set, nil
+}
+
+func stageList(set router.StageSet) string {
+	var names []string
+	for s := range router.NumStages {
+		if set.Has(router.Stage(s)) {
+			names = append(names, router.Stage(s).String())
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,329 @@
+package wasmhost
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wasmrouter/router/router"
+)
+
+func TestInspect(t *testing.T) {
+	module := cGuest(t, "host")
+	got, err := Inspect(module, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(module)
+	want := Info{
+		SHA256: hex.EncodeToString(sum[:]), Size: len(module), Stages: router.StageSet(0).With(router.Decide),
+		Imports: []string{
+			"router.body_read", "router.header_get", "router.log", "router.log_enabled", "router.metric_add",
+			"router.metric_def", "router.metric_obs", "router.random", "router.time_ns",
+		},
+		Grants: []string{"metrics"}, MemoryMin: got.MemoryMin, MemoryMax: 16 << 20, Functions: got.Functions,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got.MemoryMin == 0 || got.Functions < 5 {
+		t.Errorf("%+v", got)
+	}
+	// A module that cannot be used still says what it is.
+	if got, err = Inspect(wat(t, `(module (func (export "router_pack") (param i32 i32) (result i64) (i64.const 0)))`), Limits{}); !errors.Is(err, ErrModule) {
+		t.Error(err)
+	}
+	if !got.Stages.Has(router.Pack) || got.SHA256 == "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// handlers is the least a module exports.
+const handlers = `
+  (memory (export "memory") 1)
+  (func (export "router_abi_1"))
+  (func (export "router_buffer") (param i32) (result i32) (i32.const 1024))
+  (func (export "router_decide") (param i32 i32) (result i64) (i64.const 0))`
+
+func TestLoadRefuses(t *testing.T) {
+	h := newHost(t, Config{})
+	good := wat(t, `(module `+handlers+`)`)
+	replace := func(old, with string) []byte { return wat(t, `(module `+strings.Replace(handlers, old, with, 1)+`)`) }
+	imports := func(s string) []byte { return wat(t, `(module `+s+handlers+`)`) }
+	for _, c := range []struct {
+		name string
+		cfg  FilterConfig
+		is   error
+		text []string
+	}{
+		{"another module than pinned", FilterConfig{Module: good, SHA256: strings.Repeat("0", 64)}, ErrPin, []string{"filter test", "the module has"}},
+		{"a pin that is no hash", FilterConfig{Module: good, SHA256: "abc"}, nil, []string{"64 hexadecimal digits"}},
+		{"a pin before a broken module", FilterConfig{Module: []byte("nonsense"), SHA256: strings.Repeat("0", 64)}, ErrPin, nil},
+		{"empty", FilterConfig{}, ErrModule, nil},
+		{"text", FilterConfig{Module: []byte("(module)")}, ErrModule, nil},
+		{"truncated", FilterConfig{Module: good[:len(good)-3]}, ErrModule, nil},
+		{"too large", FilterConfig{Module: good, Limits: Limits{ModuleSize: 64}}, ErrModule, []string{"limits.module_size"}},
+		{"absurd limit", FilterConfig{Module: good, Limits: Limits{Memory: 4 << 30}}, nil, []string{"limits.memory", "must be between"}},
+		{"negative time", FilterConfig{Module: good, Limits: Limits{Time: -1}}, nil, []string{"limits.time"}},
+		{"stage it has not", FilterConfig{Module: good, Stages: []string{"pack"}}, nil, []string{"no pack stage", "it has decide"}},
+		{"stage that is none", FilterConfig{Module: good, Stages: []string{"decode "}}, nil, []string{"is no stage"}},
+		{"config that is none", FilterConfig{Module: good, Config: map[string]any{"a": []any{make(chan int)}}}, nil, []string{"config"}},
+		{"no marker", FilterConfig{Module: replace("router_abi_1", "router_abi_7")}, ErrModule, []string{"router_abi_1", "router_abi_7, of another version"}},
+		{"no stage", FilterConfig{Module: replace("router_decide", "decide")}, ErrModule, []string{"exports no stage"}},
+		{"no buffer", FilterConfig{Module: replace("router_buffer", "buffer")}, ErrModule, []string{"router_buffer"}},
+		{"no memory", FilterConfig{Module: replace(`"memory"`, `"mem"`)}, ErrModule, []string{`its memory as "memory"`}},
+		{"marker of another type", FilterConfig{Module: replace(`"router_abi_1")`, `"router_abi_1") (param i32)`)}, ErrModule, []string{"router_abi_1 has the type (i32) -> (), not () -> ()"}},
+		{"handler of another type", FilterConfig{Module: replace(`(param i32 i32) (result i64) (i64.const 0)`, `(param i32) (result i32) (i32.const 0)`)}, ErrModule,
+			[]string{"router_decide has the type (i32) -> (i32), not (i32, i32) -> (i64)"}},
+		{"a global as a handler", FilterConfig{Module: imports(`(global (export "router_pack") i32 (i32.const 0))`)}, ErrModule, []string{"router_pack is a global"}},
+		{"a command", FilterConfig{Module: imports(`(func (export "_start"))`)}, ErrModule, []string{"-buildmode=c-shared", "-mexec-model=reactor"}},
+		{"unknown imports", FilterConfig{Module: imports(`(import "evil" "b" (func)) (import "wasi_snapshot_preview1" "path_open" (func)) (import "router" "kv_get" (func))`)}, ErrModule,
+			[]string{"evil.b, router.kv_get, wasi_snapshot_preview1.path_open"}},
+		{"import of another type", FilterConfig{Module: imports(`(import "router" "log" (func (param i32)))`)}, ErrModule, []string{"router.log with the type (i32) -> (), not (i32, i32, i32) -> ()"}},
+		{"imported memory", FilterConfig{Module: wat(t, `(module (import "router" "memory" (memory 1))`+strings.Replace(handlers, `(memory (export "memory") 1)`, `(export "memory" (memory 0))`, 1)+`)`)}, ErrModule, []string{"memory"}},
+		{"imported global", FilterConfig{Module: imports(`(import "env" "g" (global i32))`)}, ErrModule, []string{"the global env.g"}},
+		{"metrics without the grant", FilterConfig{Module: cGuest(t, "host")}, ErrGrant, []string{"router.metric_def", "metrics = true"}},
+		{"memory over the limit", FilterConfig{Module: replace(`"memory") 1`, `"memory") 100`), Limits: Limits{Memory: 1 << 20}}, ErrModule, nil},
+		{"start that traps", FilterConfig{Module: imports(`(func $s (unreachable)) (start $s)`)}, ErrModule, []string{"start: ", "unreachable"}},
+		{"start that loops", FilterConfig{Module: imports(`(func $s (loop $l (br $l))) (start $s)`), Limits: Limits{StartTime: 20 * time.Millisecond}}, ErrModule, []string{"start: ", "time limit"}},
+		{"_initialize that loops", FilterConfig{Module: imports(`(func (export "_initialize") (loop $l (br $l)))`), Limits: Limits{StartTime: 20 * time.Millisecond}}, ErrModule, []string{"_initialize: deadline"}},
+		{"init that loops", FilterConfig{Module: imports(`(func (export "router_init") (param i32 i32) (result i64) (loop $l (br $l)) (unreachable))`), Limits: Limits{StartTime: 20 * time.Millisecond}}, ErrModule, []string{"router_init: deadline"}},
+		{"init that exits", FilterConfig{Module: imports(`(import "wasi_snapshot_preview1" "proc_exit" (func $x (param i32))) (func (export "_initialize") (call $x (i32.const 0)))`)}, ErrModule, []string{"_initialize: exit"}},
+		{"init that changes the message", FilterConfig{Module: imports(`(func (export "router_init") (param i32 i32) (result i64) (i32.store8 (i32.const 0) (i32.const 3)) (i64.const 8))`)}, ErrModule, []string{"can only report an error"}},
+		{"needs that mean nothing", FilterConfig{Module: imports(`(func (export "router_needs") (result i64) (i64.const 16))`)}, ErrModule, []string{"router_needs"}},
+		{"buffer of 0", FilterConfig{Module: imports(`(func (export "router_init") (param i32 i32) (result i64) (i64.const 0))`), Limits: Limits{Memory: 65536}}, nil, nil},
+		{"data out of range", FilterConfig{Module: imports(`(data (i32.const 65534) "abcd")`)}, ErrModule, nil},
+		{"configuration refused by the filter", FilterConfig{Module: cGuest(t, "host"), Grants: Grants{Metrics: true}, Config: map[string]any{"mode": map[string]any{"name": "refuse"}}}, ErrModule,
+			[]string{"router_init: error: config: mode.name cannot be refuse"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.cfg.Name = "test"
+			f, err := h.Load(context.Background(), c.cfg)
+			if c.name == "buffer of 0" { // the control: it loads
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatalf("loaded %+v", f.Info())
+			}
+			t.Log(err)
+			if c.is != nil && !errors.Is(err, c.is) {
+				t.Errorf("%v: want one that is %v", err, c.is)
+			}
+			for _, text := range c.text {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("%v: want %q in it", err, text)
+				}
+			}
+		})
+	}
+}
+
+func TestBufferLies(t *testing.T) {
+	for _, c := range []struct{ name, body, class string }{
+		{"0", "(i32.const 0)", ClassMemory},
+		{"unaligned", "(i32.const 1025)", ClassInvalid},
+		{"end of memory", "(i32.const 65528)", ClassInvalid},
+		{"past the memory", "(i32.const -8)", ClassInvalid},
+		{"trap", "(unreachable)", ClassTrap},
+		{"endless", "(loop $l (br $l)) (unreachable)", ClassDeadline},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			module := wat(t, `(module `+strings.Replace(handlers, "(i32.const 1024)", c.body, 1)+`)`)
+			_, in := load(t, FilterConfig{Module: module, Limits: hostileLimits()})
+			for range 2 {
+				var d router.Decision
+				if err := in.Run(context.Background(), router.Decide, small("x"), &d); err == nil || classOf(t, err) != c.class {
+					t.Errorf("%v: want class %s", err, c.class)
+				}
+			}
+		})
+	}
+}
+
+func TestStagesAreChosen(t *testing.T) {
+	f, in := load(t, FilterConfig{Module: watFile(t, "delta"), Stages: []string{"encode", "decode"}})
+	if want := router.StageSet(0).With(router.Decode).With(router.Encode); f.Stages() != want {
+		t.Errorf("stages %05b, want %05b", f.Stages(), want)
+	}
+	env := small(ops(bodyOp("changed")))
+	var d router.Decision
+	if err := in.Run(context.Background(), router.Decide, env, &d); err != nil || string(env.Body) == "changed" {
+		t.Errorf("a stage that was not chosen ran: %v", err)
+	}
+	if err := in.Run(context.Background(), router.Encode, env, &d); err != nil || string(env.Body) != "changed" {
+		t.Errorf("a stage that was chosen did not run: %v", err)
+	}
+}
+
+func TestPinIsAccepted(t *testing.T) {
+	module := watFile(t, "pass")
+	sum := sha256.Sum256(module)
+	pin := strings.ToUpper(hex.EncodeToString(sum[:]))
+	f, _ := load(t, FilterConfig{Module: module, SHA256: pin})
+	if f.SHA256() != strings.ToLower(pin) || f.Size() != len(module) {
+		t.Errorf("%s, %d bytes", f.SHA256(), f.Size())
+	}
+}
+
+func TestCache(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "cache")
+	for range 2 {
+		h, err := New(context.Background(), Config{CacheDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: watFile(t, "pass")}); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var files int
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && d.IsDir() && path != dir && strings.HasPrefix(d.Name(), "filters-") && info.Mode().Perm() != 0o700 {
+			t.Errorf("%s has mode %#o", path, info.Mode().Perm())
+		}
+		if !d.IsDir() {
+			files++
+		}
+		return err
+	})
+	if err != nil || files != 1 {
+		t.Errorf("%d files in the cache, want 1; %v", files, err)
+	}
+}
+
+func TestCacheThatOthersCanWriteIsRefused(t *testing.T) {
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(t.TempDir(), link); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inner := t.TempDir()
+	if err := os.Chmod(inner, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(inner, cacheName()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(inner, cacheName()), 0o720); err != nil {
+		t.Fatal(err)
+	}
+	for dir, text := range map[string]string{open: "chmod 700", link: "symbolic link", file: "", inner: "chmod 700"} {
+		if _, err := New(context.Background(), Config{CacheDir: dir}); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v, want %q", dir, err, text)
+		}
+	}
+}
+
+func TestSameModuleManyTimes(t *testing.T) {
+	h := newHost(t, Config{})
+	filters := make([]*Filter, 6)
+	var wg sync.WaitGroup
+	for i := range filters {
+		wg.Go(func() {
+			f, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: watFile(t, "delta"), Limits: Limits{Memory: int64(1+i) << 20}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			filters[i] = f
+		})
+	}
+	wg.Wait()
+	// Closing one must not take the code of the others away.
+	for i, f := range filters {
+		in, err := f.Instance(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := small(ops(bodyOp("x")))
+		var d router.Decision
+		if err := in.Run(context.Background(), router.Decide, env, &d); err != nil || string(env.Body) != "x" {
+			t.Errorf("filter %d: %v", i, err)
+		}
+		in.Close()
+		if err := f.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestCloseWaitsForInstances(t *testing.T) {
+	h := newHost(t, Config{})
+	f, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: watFile(t, "pass")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := f.Instance(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := f.Close(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("Close with an instance out: %v", err)
+	}
+	if _, err := f.Instance(context.Background()); !errors.Is(err, ErrClosed) {
+		t.Errorf("Instance after Close: %v", err)
+	}
+	var d router.Decision
+	if err := in.Run(context.Background(), router.Decide, small(""), &d); err != nil {
+		t.Errorf("an instance given out before Close must work: %v", err)
+	}
+	in.Close()
+	in.Close()
+	for range 2 {
+		if err := f.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := in.Run(context.Background(), router.Decide, small(""), &d); !errors.Is(err, ErrClosed) {
+		t.Errorf("Run after Close: %v", err)
+	}
+	if s := f.Stat(); s.Stages[0].Calls != 1 || s.Live != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestLoadAfterClose(t *testing.T) {
+	h := newHost(t, Config{})
+	if err := h.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Load(context.Background(), FilterConfig{Module: watFile(t, "pass")}); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+}
+
+func TestCompileTimeout(t *testing.T) {
+	h := newHost(t, Config{CompileTimeout: time.Nanosecond})
+	_, err := h.Load(context.Background(), FilterConfig{Module: watFile(t, "pass")})
+	if !errors.Is(err, ErrModule) || !strings.Contains(err.Error(), "to compile") {
+		t.Error(err)
+	}
+}
