@@ -20,6 +20,9 @@ type binder struct {
 	errors   Errors
 	warnings []Warning
 	failed   map[string]bool // keys that could not be read
+
+	queues, exchanges, filters []string // sorted names
+	searches                   int      // among them, for hints
 }
 
 func (b *binder) fail(path []string, p problem) {

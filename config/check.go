@@ -36,9 +36,10 @@ func (c *Config) complete(b *binder) {
 
 // check judges what depends on more than one key.
 func (c *Config) check(b *binder) {
+	b.queues, b.exchanges, b.filters = sortedKeys(c.Queues), sortedKeys(c.Exchanges), sortedKeys(c.Filters)
 	c.checkBroker(b)
 	c.checkTopology(b)
-	for _, name := range sortedKeys(c.Filters) {
+	for _, name := range b.filters {
 		c.checkFilter(b, name, c.Filters[name])
 	}
 	for _, name := range sortedKeys(c.Routes) {
@@ -127,16 +128,19 @@ func (c *Config) checkRoute(b *binder, name string, r Route) {
 	b.labelName(at()...)
 	b.amqpName(at("listen"), r.Listen)
 	c.checkQueueName(b, at("listen"), r.Listen)
-	filters := sortedKeys(c.Filters)
 	for i, f := range r.Filters {
 		if _, ok := c.Filters[f]; !ok {
-			hint := didYouMean(f, filters)
+			hint := ""
+			if b.maySearch() {
+				hint = didYouMean(f, b.filters)
+			}
 			if hint == "" {
 				hint = "add [filters." + renderKey(f) + "]"
 			}
 			b.refuse(at("filters", strconv.Itoa(i)), hint, "there is no filter %s", quote(f))
 		}
 	}
+	seen := map[string]bool{}
 	for i, target := range r.Send {
 		path := at("send", strconv.Itoa(i))
 		kind, rest, ok := strings.Cut(target, ":")
@@ -150,9 +154,10 @@ func (c *Config) checkRoute(b *binder, name string, r Route) {
 		case kind == "queue":
 			c.checkQueueName(b, path, rest)
 		}
-		if slices.Contains(r.Send[:i], target) {
+		if seen[target] {
 			b.refuse(path, "keep one of the two", "%s is there twice", b.shown(path, target))
 		}
+		seen[target] = true
 	}
 	for i, pattern := range r.Allow {
 		if pattern == "" {
@@ -213,13 +218,22 @@ func (b *binder) shown(path []string, value string) string {
 	return quote(value)
 }
 
+// maySearch bounds the time spent on hints in a file of very many names.
+func (b *binder) maySearch() bool {
+	b.searches++
+	return b.searches <= 500
+}
+
 // checkQueueName doubts a queue that is not in [queues] when its name looks
 // like one that is.
 func (c *Config) checkQueueName(b *binder, path []string, name string) {
 	if _, ok := c.Queues[name]; ok || name == "" || b.doc.hidden[join(path)] {
 		return
 	}
-	if near := nearest(name, sortedKeys(c.Queues)); near != "" {
+	if !b.maySearch() {
+		return
+	}
+	if near := nearest(name, b.queues); near != "" {
 		b.doubt(path, "did you mean "+quote(near)+"?", "the queue %s is not in [queues]", quote(name))
 	}
 }
@@ -243,7 +257,7 @@ func (c *Config) checkShared(b *binder) {
 			b.doubt([]string{"routes", name, "listen"}, "give each route its own queue, unless that is meant", "routes.%s listens to this queue too; each message goes to one of the two", renderKey(other))
 		}
 	}
-	for _, name := range sortedKeys(c.Filters) {
+	for _, name := range b.filters {
 		if !used[name] {
 			b.doubt([]string{"filters", name}, "name it in filters = [...] of a route", "no route uses this filter")
 		}

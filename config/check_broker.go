@@ -129,14 +129,14 @@ func (c *Config) checkAdmin(b *binder) {
 }
 
 func (c *Config) checkTopology(b *binder) {
-	for _, name := range sortedKeys(c.Exchanges) {
+	for _, name := range b.exchanges {
 		at := []string{"exchanges", name}
 		b.amqpName(at, name)
 		if e := c.Exchanges[name]; e.Declare == "create" && strings.HasPrefix(name, "amq.") {
 			b.refuse(at, `set declare = "passive"`, "names that begin with amq. belong to the broker")
 		}
 	}
-	for _, name := range sortedKeys(c.Queues) {
+	for _, name := range b.queues {
 		c.checkQueue(b, name, c.Queues[name])
 	}
 }
@@ -167,7 +167,10 @@ func (c *Config) checkQueue(b *binder, name string, q Queue) {
 		if _, ok := c.Exchanges[bind.Exchange]; ok || b.doc.hidden[join(path)] {
 			continue
 		}
-		if near := nearest(bind.Exchange, sortedKeys(c.Exchanges)); near != "" {
+		if !b.maySearch() {
+			continue
+		}
+		if near := nearest(bind.Exchange, b.exchanges); near != "" {
 			b.doubt(path, "did you mean "+quote(near)+"?", "the exchange %s is not in [exchanges]", quote(bind.Exchange))
 		}
 	}

@@ -173,3 +173,18 @@ func TestTheSchemaRefusesWhatOneKeyTells(t *testing.T) {
 		}
 	}
 }
+
+func TestTheSchemaAgreesWithTheUnits(t *testing.T) {
+	s := compiledSchema(t)
+	for _, text := range []string{
+		"30s", "1m30s", "200ms", "1.5h", ".5s", "1.s", "0", "0s", "+1s", "1us", "1\u00b5s", "1\u03bcs", "", "10", "-1s", "1 s", "1d", "s", "1s1", " 1s", "1s ",
+		"0B", "1500B", "4KiB", "4 MiB", "3kB", "3KB", "1MB", "4", "4M", "MiB", "-1B", "1.5MiB", "4  MiB", "+4B", "0x4B", "4mib",
+	} {
+		if got, want := validate(t, s, "broker.heartbeat = \""+text+"\"") == nil, new(Duration).UnmarshalText([]byte(text)) == nil; got != want {
+			t.Errorf("duration %q: the schema says %v, the type %v", text, got, want)
+		}
+		if got, want := validate(t, s, "filters.f = { path = \"x\", limits.memory = \""+text+"\" }") == nil, new(Size).UnmarshalText([]byte(text)) == nil; got != want {
+			t.Errorf("size %q: the schema says %v, the type %v", text, got, want)
+		}
+	}
+}

@@ -2,15 +2,17 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -25,6 +27,28 @@ func testEnv(name string) (string, bool) {
 		"INJECT": "x\"\n[process]\nrequire_pins = true\n#", "NESTED": "${env:QUEUE}", "BINARY": "\xff",
 	}[name]
 	return value, ok
+}
+
+// complete tests that every error says all that there is to say.
+func complete(t *testing.T, file string, warnings []Warning, err error) {
+	all, _ := errors.AsType[Errors](err)
+	for _, w := range warnings {
+		all = append(all, &w.Error)
+	}
+	// What cannot be read as TOML has a position but often no key.
+	syntax := false
+	for _, name := range []string{"syntax", "binary", "bom", "wasm", "utf16", "latin1", "nul", "lone_cr", "too_deep"} {
+		syntax = syntax || strings.HasPrefix(filepath.Base(file), name)
+	}
+	for _, e := range all {
+		if e.File != "router.toml" || e.Line < 1 || e.Col < 1 || e.Problem == "" || e.Hint == "" || e.Key == "" && !syntax {
+			t.Errorf("incomplete: %#v", e)
+		}
+	}
+	positions := func(a, b *Error) int { return cmp.Or(a.Line-b.Line, a.Col-b.Col) }
+	if es, ok := errors.AsType[Errors](err); ok && !slices.IsSortedFunc(es, positions) {
+		t.Errorf("not in the order of the file: %v", es)
+	}
 }
 
 // report is what a golden file holds: every error and warning, a line each.
@@ -72,6 +96,7 @@ func golden(t *testing.T, pattern string, verdict func(*testing.T, error), least
 			}
 			_, warnings, err := parse("router.toml", data, "testdata", Options{Env: testEnv})
 			verdict(t, err)
+			complete(t, file, warnings, err)
 			got := report(warnings, err)
 			name := strings.TrimSuffix(file, ".toml") + ".golden"
 			if *update {
@@ -83,7 +108,7 @@ func golden(t *testing.T, pattern string, verdict func(*testing.T, error), least
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n"))), got); diff != "" {
+			if diff := gocmp.Diff(string(bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n"))), got); diff != "" {
 				t.Errorf("want -, got +:\n%s", diff)
 			}
 		})

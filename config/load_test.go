@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -312,4 +313,43 @@ func dump(t *testing.T, c *Config) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+func TestEveryRuleCanBeRead(t *testing.T) {
+	known := map[string]bool{"required": true, "one": true, "min": true, "max": true}
+	rules := 0
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		for field := range typ.Fields() {
+			inner := field.Type
+			if k := inner.Kind(); k == reflect.Map && inner != tableType || k == reflect.Slice {
+				inner = inner.Elem()
+			}
+			if inner.Kind() == reflect.Struct && field.IsExported() {
+				walk(inner)
+			}
+			if tag := field.Tag.Get("rule"); tag != "" {
+				rules++
+				for word := range strings.SplitSeq(tag, ",") {
+					if name, _, _ := strings.Cut(word, "="); !known[name] {
+						t.Errorf("%s.%s: %s", typ, field.Name, tag)
+					}
+				}
+			}
+			if field.Tag.Get("toml") != field.Tag.Get("json") || field.IsExported() != (field.Tag.Get("toml") != "") && typ != secretType && typ != urlType {
+				t.Errorf("%s.%s: %s", typ, field.Name, field.Tag)
+			}
+			if rule := RuleOf(field); inner.Kind() == reflect.Int || inner.Kind() == reflect.Int64 {
+				const none = -1 << 60
+				low, high := bound(rule.Min, inner, none), bound(rule.Max, inner, -none)
+				if (rule.Min != "" && low == none) || (rule.Max != "" && high == -none) || low > high {
+					t.Errorf("%s.%s: %+v", typ, field.Name, rule)
+				}
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config]())
+	if rules < 30 {
+		t.Errorf("%d rules", rules)
+	}
 }

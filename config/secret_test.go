@@ -40,6 +40,9 @@ func TestSecretsPrintAsStars(t *testing.T) {
 	if err := toml.NewEncoder(tree).Encode(map[string]any{"v": s}); err != nil || strings.Contains(tree.String(), canary) {
 		t.Errorf("%v: %s", err, tree)
 	}
+	if s.GoString() != hidden || NewURL("x").GoString() != hidden || NewURL("x").LogValue().String() != hidden {
+		t.Error("a secret is shown to itself")
+	}
 	if s.Reveal() != canary || s.IsZero() || !(Secret{}).IsZero() || (Secret{}).String() != "" {
 		t.Error("the secret itself is lost, or an empty one prints as stars")
 	}
