@@ -96,8 +96,12 @@ func (m *module) readFunctions(r *reader) {
 	r.done()
 }
 
-// readLimits reads the minimum and maximum of a table or memory.
-func readLimits(r *reader, what string) (low, high uint32) {
+// pagesOfMemory is what 32 bits can address.
+const pagesOfMemory = 1 << 16
+
+// readLimits reads the minimum and maximum of a table or memory. The maximum is
+// 2^32-1 if the size is not bounded.
+func readLimits(r *reader, what string) (low, high uint32, bounded bool) {
 	at := r.pos
 	flags := r.byte("limits of " + what)
 	switch {
@@ -111,13 +115,13 @@ func readLimits(r *reader, what string) (low, high uint32) {
 		malformed(at, "unknown limits of %s %#x", what, flags)
 	}
 	low, high = r.u32("minimum of "+what), ^uint32(0)
-	if flags == 1 {
+	if bounded = flags == 1; bounded {
 		high = r.u32("maximum of " + what)
 		if high < low {
 			malformed(at, "minimum %d of %s above its maximum %d", low, what, high)
 		}
 	}
-	return low, high
+	return low, high, bounded
 }
 
 func (m *module) addTable(r *reader) {
@@ -126,7 +130,7 @@ func (m *module) addTable(r *reader) {
 		unsupported(at, "table with initial value", "build for the core specification 2.0")
 	}
 	t := tableInfo{elem: readRefType(r, "type of table")}
-	t.min, t.max = readLimits(r, "table")
+	t.min, t.max, _ = readLimits(r, "table")
 	m.tables = append(m.tables, t)
 	if len(m.tables) > m.limits.Tables {
 		overLimit(at, "tables", uint64(len(m.tables)), m.limits.Tables, "Tables", "")
@@ -155,7 +159,10 @@ func (m *module) addMemory(r *reader) {
 	if m.info.HasMemory {
 		unsupported(at, "multiple memories", "keep to one memory")
 	}
-	low, high := readLimits(r, "memory")
+	low, high, bounded := readLimits(r, "memory")
+	if low > pagesOfMemory || bounded && high > pagesOfMemory {
+		malformed(at, "memory of more than %d pages", pagesOfMemory)
+	}
 	if low > uint32(m.limits.MemoryPages) {
 		overLimit(at, "pages of initial memory", uint64(low), m.limits.MemoryPages, "MemoryPages", "reserve less static data and stack (-z stack-size)")
 	}
