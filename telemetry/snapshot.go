@@ -1,0 +1,109 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/wasmrouter/router/pool"
+	"github.com/wasmrouter/router/router"
+)
+
+// Source gives the state that metrics are made of.
+type Source interface {
+	// Snapshot is called for every scrape, also concurrently, and should not
+	// wait for anything. What it returns is not changed.
+	Snapshot() Snapshot
+}
+
+// Snapshot is the process at one moment. Counters never fall while the process
+// lives. Names are unique within their list; of two equal ones the first
+// counts.
+type Snapshot struct {
+	Routes      []RouteStat
+	Filters     []FilterStat
+	Connections []ConnStat
+	Pools       []PoolStat
+	Calls       CallStat
+	Config      ConfigStat
+}
+
+// RouteStat is one route.
+type RouteStat struct {
+	Name string
+	router.RouteStat
+}
+
+// FilterStat is one filter, over all its instances.
+type FilterStat struct {
+	Name  string
+	Hooks []HookStat
+
+	Lent        int    // instances that lanes hold
+	Idle        int    // spare instances
+	Created     uint64 // instances ever made
+	Discarded   uint64 // of those, thrown away after a failure
+	Recycled    uint64 // of those, replaced because of size or age
+	MemoryBytes int64  // linear memory of the lent ones
+	LogsDropped uint64 // log lines over a limit
+
+	User []UserMetric
+}
+
+// HookStat is one stage of a filter.
+type HookStat struct {
+	Hook     string            // the stage's name
+	Failures map[string]uint64 // by class of [router.FilterError]
+	Duration router.HistogramStat
+}
+
+// UserKind is the kind of a metric that a filter defines.
+type UserKind uint8
+
+// The kinds, numbered as in the filter ABI.
+const (
+	UserCounter   UserKind = iota
+	UserGauge              // may rise and fall
+	UserHistogram          // of seconds
+)
+
+// UserMetric is a metric that a filter defines.
+type UserMetric struct {
+	Name      string
+	Kind      UserKind
+	Value     float64              // of UserCounter and UserGauge
+	Histogram router.HistogramStat // of UserHistogram
+}
+
+// ConnStat is what became of one purpose's connection to the broker.
+type ConnStat struct {
+	Purpose    string // "send", or "listen" and the queue
+	Connected  bool
+	Blocked    bool          // by the broker, now
+	BlockedFor time.Duration // in total
+	Reconnects uint64
+}
+
+// PoolStat is one pool.
+type PoolStat struct {
+	Name string
+	pool.Stat
+}
+
+// CallStat is the calls of this process's own.
+type CallStat struct {
+	Waiting   int
+	Unmatched uint64                          // replies that came to no waiting call
+	Durations map[string]router.HistogramStat // by result
+}
+
+// ConfigStat is what became of the last reload; the first load counts as one.
+type ConfigStat struct {
+	Successful  bool
+	LastSuccess time.Time
+}
+
+// Build says what was built and with what.
+type Build struct {
+	Version   string
+	Revision  string
+	GoVersion string
+}
