@@ -106,6 +106,9 @@ func (c *Config) checkFilter(b *binder, name string, f Filter) {
 			b.refuse(at("path"), "move the file, or set process.allow_outside_paths = true", "leads out of the configuration's directory")
 		}
 	}
+	if f.Limits.Fuel > 0 && f.Limits.Fuel < 1000 {
+		b.refuse(at("limits", "fuel"), "the least is 1000; 0 is the default", "%d is too small", f.Limits.Fuel)
+	}
 	for i, stage := range f.Stages {
 		if slices.Contains(f.Stages[:i], stage) {
 			b.refuse(at("stages", strconv.Itoa(i)), "keep one of the two", "%s is there twice", quote(stage))
@@ -116,10 +119,8 @@ func (c *Config) checkFilter(b *binder, name string, f Filter) {
 	}
 }
 
-var properties = []string{
-	"app_id", "content_encoding", "content_type", "correlation_id", "delivery_mode", "expiration", "message_id",
-	"priority", "reply_to", "timestamp", "type", "user_id",
-}
+// properties are those that order_by can name.
+var properties = []string{"app_id", "correlation_id", "message_id", "reply_to", "type", "user_id"}
 
 var targetKinds = []string{"queue", "exchange", "topic", "server", "fanout", "notify"}
 

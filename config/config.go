@@ -160,20 +160,21 @@ type Limits struct {
 	// The longest that one call may take.
 	Time Duration `toml:"time" json:"time" rule:"min=1ms,max=1m"`
 	// The longest that starting an instance may take.
-	StartTime Duration `toml:"start_time" json:"start_time" rule:"min=1ms,max=5m"`
+	StartTime Duration `toml:"start_time" json:"start_time" rule:"min=1ms,max=1m"`
 	// The most linear memory, rounded down to 64 KiB pages.
-	Memory Size `toml:"memory" json:"memory" rule:"min=64KiB,max=4GiB"`
+	Memory Size `toml:"memory" json:"memory" rule:"min=64KiB,max=2097088KiB"`
 	// The most that one call may return.
 	Output Size `toml:"output" json:"output" rule:"min=1KiB,max=128MiB"`
 	// The largest module file.
 	ModuleSize Size `toml:"module_size" json:"module_size" rule:"min=8B,max=128MiB"`
 	// The most log lines per call; further ones are counted and dropped.
-	LogLines int `toml:"log_lines" json:"log_lines" rule:"min=0,max=1000"`
+	LogLines int `toml:"log_lines" json:"log_lines" rule:"min=1,max=1000"`
 	// The most targets of one message.
 	Targets int `toml:"targets" json:"targets" rule:"min=1,max=1024"`
 	// The most messages that one call may make.
-	Emit int `toml:"emit" json:"emit" rule:"min=0,max=1024"`
-	// The most work of one call in the host's units; 0 is the host's default.
+	Emit int `toml:"emit" json:"emit" rule:"min=1,max=1024"`
+	// The most work of one call, in loop iterations and function entries: at
+	// least 1000, or 0 for the host's default of 1000000000.
 	Fuel int64 `toml:"fuel" json:"fuel" rule:"min=0"`
 }
 
