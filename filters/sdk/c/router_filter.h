@@ -146,6 +146,14 @@ RF_API bool rf_reserve(rf_buf *b, uint32_t min) {
     return false;
 }
 
+/* rf_grow is rf_reserve that keeps the first `used` bytes. */
+RF_API bool rf_grow(rf_buf *b, uint32_t used, uint64_t min) {
+    rf_buf old = *b;
+    if (min > 0x7fff0000u || !rf_reserve(b, (uint32_t)min)) return false;
+    if (b->p != old.p) __builtin_memcpy(b->p, old.p, used);
+    return true;
+}
+
 static rf_buf rf_input;
 
 RF_EXPORT("router_abi_1") void rf_abi_1(void) {}
