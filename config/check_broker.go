@@ -90,7 +90,7 @@ func goodPort(port string) bool {
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
 func (c *Config) checkTLS(b *binder, secure bool) {

@@ -214,7 +214,9 @@ type Route struct {
 	// Which messages stay in order: all of the queue, those with the same key,
 	// or none.
 	Order string `toml:"order" json:"order" rule:"one=queue|key|none"`
-	// The key of order = "key": header:NAME, property:NAME or routing_key.
+	// The key of order = "key", as it is when the message arrives: header:NAME,
+	// property:NAME (app_id, correlation_id, message_id, reply_to, type,
+	// user_id) or routing_key.
 	OrderBy string `toml:"order_by" json:"order_by"`
 	// How many messages are handled at the same time. It is 1 with order =
 	// "queue", else 4 by default.

@@ -171,17 +171,17 @@ func TestNothingWrittenIsAllDefaults(t *testing.T) {
 	}
 }
 
-func TestDefaultsPassTheirOwnRules(t *testing.T) {
+func TestWhatIsDumpedCanBeLoaded(t *testing.T) {
 	b := &strings.Builder{}
 	c := mustParse(t, full)
 	if err := c.Dump(b); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"full": b.String(), "empty": dump(t, mustParse(t, ""))} {
+	for name, text := range map[string]string{
+		"full": b.String(), "empty": dump(t, mustParse(t, "")),
+		"plain": dump(t, mustParse(t, "[filters.f]\npath = \"f.wasm\"\n[queues.q]\n[exchanges.e]\ntype = \"topic\"\n[routes.r]\nlisten = \"q\"\nfilters = [\"f\"]\n")),
+	} {
 		text = strings.ReplaceAll(text, `"***"`, `"17"`)
-		text = strings.ReplaceAll(text, `exclusive = "17"`, `exclusive = true`)
-		text = strings.ReplaceAll(text, `max_message = "17"`, `max_message = "17KiB"`)
-		text = strings.ReplaceAll(text, `prefetch = "17"`, `prefetch = 17`)
 		if _, _, err := Parse(name, []byte(text), "testdata"); err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}

@@ -17,8 +17,8 @@ import (
 
 // Redacted returns the configuration as it is in force, defaults included, as
 // plain tables by TOML key, with every secret replaced by "***": passwords and
-// tokens, the passwords in addresses, whatever was interpolated, and in tables
-// of free shape the keys whose names tell of a secret.
+// tokens, the passwords in addresses, whatever text was interpolated, and in
+// tables of free shape the keys whose names tell of a secret.
 func (c *Config) Redacted() map[string]any {
 	r := redactor{}
 	if c.doc != nil {
@@ -72,7 +72,7 @@ var secretName = regexp.MustCompile(`(?i)pass|secret|token|credential|api.?key|p
 type redactor struct{ hidden map[string]bool }
 
 func (r redactor) value(path []string, v reflect.Value) any {
-	if r.hidden[join(path)] {
+	if r.hidden[join(path)] && v.Kind() != reflect.Bool && !v.CanInt() {
 		return hidden
 	}
 	if t, ok := v.Interface().(encoding.TextMarshaler); ok && v.Kind() != reflect.Map {
@@ -83,10 +83,19 @@ func (r redactor) value(path []string, v reflect.Value) any {
 	case reflect.Struct:
 		out := map[string]any{}
 		for i := range v.NumField() {
-			if key := v.Type().Field(i).Tag.Get("toml"); key != "" {
-				if item := r.value(below(path, key), v.Field(i)); item != nil {
-					out[key] = item
+			field := v.Type().Field(i)
+			key, words := field.Tag.Get("toml"), RuleOf(field).One
+			if key == "" {
+				continue
+			}
+			if len(words) > 0 && field.Type.Kind() == reflect.String {
+				if word := v.Field(i).String(); word != "" {
+					out[key] = word // one of a few known words is no secret
 				}
+				continue
+			}
+			if item := r.value(below(path, key), v.Field(i)); item != nil {
+				out[key] = item
 			}
 		}
 		return out

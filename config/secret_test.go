@@ -138,10 +138,10 @@ func TestTheExampleFilesOfThisPackageHoldNoCanary(t *testing.T) {
 }
 
 func TestDumpShowsWhatIsInForce(t *testing.T) {
-	c := mustParse(t, "[broker]\nusername = \"u\"\npassword = \"p\"\nurl = \"amqp://a:b@localhost/\"\n[filters.f]\npath = \"f.wasm\"\nconfig = { a = 1, secret = \"x\", from = \"${env:QUEUE}\" }\n[routes.r]\nlisten = \"q\"\nfilters = [\"f\"]\n")
+	c := mustParse(t, "[broker]\nusername = \"u\"\npassword = \"p\"\nurl = \"amqp://a:b@localhost/\"\n[filters.f]\npath = \"f.wasm\"\nconfig = { a = 1, secret = \"x\", from = \"${env:QUEUE}\" }\n[routes.r]\nlisten = \"q\"\nfilters = [\"f\"]\nprefetch = \"${env:NUMBER}\"\norder = \"${env:ORDER:-none}\"\n")
 	got := dump(t, c)
 	for _, want := range []string{
-		"password = \"***\"", "url = \"amqp://a:***@localhost/\"", "heartbeat = \"10s\"", "dead_letter = \"q.dead\"", "parallel = 1",
+		"password = \"***\"", "url = \"amqp://a:***@localhost/\"", "heartbeat = \"10s\"", "dead_letter = \"q.dead\"", "parallel = 4", "prefetch = 64", "order = \"none\"",
 		"a = 1\nfrom = \"***\"\nsecret = \"***\"", "max_message = \"4MiB\"", "listen = \"127.0.0.1:9690\"",
 	} {
 		if !strings.Contains(got, want) {
