@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wasmrouter/router/pool"
@@ -24,6 +25,7 @@ type Broker struct {
 	pool      *pool.Pool[*link]
 	supply    supply
 	count     counters
+	topology  atomic.Pointer[Topology] // what new connections declare
 
 	ctx       context.Context // ends when Close begins: listeners drain
 	cancel    context.CancelFunc
@@ -60,6 +62,7 @@ func New(cfg Config) (*Broker, error) {
 		}
 	}
 	b := &Broker{cfg: cfg, endpoints: endpoints, log: cfg.Logger, senders: map[*sender]struct{}{}}
+	b.topology.Store(&cfg.Topology)
 	b.supply = supply{b: b, line: line{purpose: "send"}, changed: make(chan struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.sendCtx, b.stopSend = context.WithCancel(context.Background())
@@ -139,6 +142,20 @@ func (b *Broker) Declare(ctx context.Context, t Topology) error {
 	if err := b.declare(ctx, c, t); err != nil {
 		return fmt.Errorf("amqp: declare: %w", err)
 	}
+	return nil
+}
+
+// SetTopology declares t now, waiting for that until ctx ends, and from then on
+// on every new connection in place of the configured topology. On an error the
+// old one stays.
+func (b *Broker) SetTopology(ctx context.Context, t Topology) error {
+	if err := t.validate(); err != nil {
+		return fmt.Errorf("amqp: %w", err)
+	}
+	if err := b.Declare(ctx, t.shared()); err != nil {
+		return err
+	}
+	b.topology.Store(&t)
 	return nil
 }
 

@@ -61,6 +61,11 @@ func plain(e *amqp091.Error) string {
 // and declarations that do not fit.
 var errRefused = errors.New("refused by the broker for good")
 
+// IsRefusal reports whether the broker itself refused, such as a declaration
+// that does not match what exists or a login; trying again will not help
+// before somebody changes something.
+func IsRefusal(err error) bool { return errors.Is(err, errRefused) }
+
 // errLogin marks refusals of the login, which an operator may mend meanwhile.
 var errLogin = errors.New("login refused")
 

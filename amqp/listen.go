@@ -130,7 +130,7 @@ func (l *listener) connect(ctx context.Context) error {
 	defer context.AfterFunc(l.b.hardCtx, func() { _ = c.wire.Close() })()
 	for {
 		since := time.Now()
-		err := l.b.declare(ctx, c, l.b.cfg.Topology.of(l.source.Queue))
+		err := l.b.declare(ctx, c, l.b.topology.Load().of(l.source.Queue))
 		if err == nil {
 			err = l.consume(ctx, c)
 		}

@@ -108,7 +108,7 @@ func (s *supply) run() {
 	for ctx.Err() == nil {
 		c, err := b.dial(ctx, &s.line)
 		if err == nil {
-			if err = b.declare(ctx, c, b.cfg.Topology.shared()); err != nil {
+			if err = b.declare(ctx, c, b.topology.Load().shared()); err != nil {
 				c.close(closeTimeout)
 			}
 		}

@@ -115,6 +115,7 @@ func (a *App) Start(ctx context.Context) error {
 		}
 		a.log.Warn("the broker cannot be reached; routes wait for it", "err", err)
 	}
+	a.reloads.at.Store(time.Now().UnixNano())
 	for _, r := range t.routes {
 		r.start(a.log)
 	}
@@ -178,4 +179,9 @@ func (a *App) Stop(ctx context.Context) error {
 		a.admin = nil
 	}
 	return errors.Join(errs...)
+}
+
+// DrainTimeout returns how long Stop lets the routes finish.
+func (a *App) DrainTimeout() time.Duration {
+	return a.table.Load().cfg.Process.DrainTimeout.Std()
 }

@@ -263,3 +263,14 @@ func brokerFingerprint(c amqp.Config) string {
 	c.Topology, c.Logger, c.Dial = amqp.Topology{}, nil, nil
 	return fingerprint(fmt.Sprintf("%#v", c))
 }
+
+// BrokerConfig returns the broker adapter's configuration that a configuration
+// file asks for.
+func BrokerConfig(path string) (amqp.Config, error) {
+	cfg, _, err := config.Load(path, config.Options{})
+	if err != nil {
+		return amqp.Config{}, err
+	}
+	b := &builder{cfg: cfg}
+	return b.broker(), nil
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/wasmhost"
 )
 
 // Plan is what a configuration comes to: what each filter is and may do, and
@@ -86,7 +87,7 @@ func (t *table) plan() *Plan {
 		f, c := t.filters[name], t.cfg.Filters[name]
 		fp := FilterPlan{
 			Name: name, Path: c.Path, SHA256: f.SHA256(), Bytes: f.Size(),
-			Needs: f.Needs().String(), Limits: c.Limits, Grants: []string{},
+			Needs: needs(f.Needs()), Limits: c.Limits, Grants: []string{},
 		}
 		for s := range router.Stage(router.NumStages) {
 			if f.Stages().Has(s) {
@@ -130,6 +131,27 @@ func (t *table) plan() *Plan {
 		p.Declare = append(p.Declare, fmt.Sprintf("binding %s -[%s]-> %s", b.Exchange, b.Key, b.Queue))
 	}
 	return p
+}
+
+// needs says in words what a filter reads.
+func needs(n wasmhost.Needs) string {
+	var reads []string
+	if n.Headers {
+		reads = append(reads, "headers")
+	}
+	if n.Properties {
+		reads = append(reads, "properties")
+	}
+	switch {
+	case n.Body:
+		reads = append(reads, "body")
+	case n.BodyPrefix > 0:
+		reads = append(reads, fmt.Sprintf("first %d bytes of the body", n.BodyPrefix))
+	}
+	if len(reads) == 0 {
+		return "nothing"
+	}
+	return strings.Join(reads, ", ")
 }
 
 // Route returns the plan of one route alone, with its filters.

@@ -67,6 +67,14 @@ func (a *App) Reload(ctx context.Context) (err error) {
 	return a.swap(ctx, old, next, broker)
 }
 
+// ReloadAndLog reloads and logs the outcome; for signals, which have no caller
+// to tell.
+func (a *App) ReloadAndLog(ctx context.Context) {
+	if err := a.Reload(ctx); err != nil {
+		a.log.Error("configuration not reloaded; the router goes on as it was", "err", err)
+	}
+}
+
 // swap makes next what runs. Nothing in it can fail but closing the old.
 func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) error {
 	if a.opts.LogLevel == "" {

@@ -1,0 +1,100 @@
+package app
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wasmrouter/router/telemetry"
+	"github.com/wasmrouter/router/wasmhost"
+)
+
+// Ready reports whether every route consumes and the router can send, and if
+// not, why.
+func (a *App) Ready() (bool, []string) {
+	if a.draining.Load() {
+		return false, []string{"draining"}
+	}
+	t, broker := a.table.Load(), a.broker.Load()
+	if t == nil || broker == nil {
+		return false, []string{"starting"}
+	}
+	reasons := []string{}
+	connected := make(map[string]bool)
+	for _, c := range broker.Stat().Connections {
+		if c.Purpose == "send" {
+			switch {
+			case !c.Connected:
+				reasons = append(reasons, because("broker: not connected", c.LastError))
+			case c.Blocked:
+				reasons = append(reasons, "broker: it has blocked publishing, it is short of memory or disk")
+			}
+			continue
+		}
+		if c.Connected {
+			connected[strings.TrimPrefix(c.Purpose, "listen ")] = true
+		} else {
+			reasons = append(reasons, because(c.Purpose+": not consuming", c.LastError))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.routes)) {
+		r := t.routes[name]
+		switch failure := r.failure.Load(); {
+		case failure != nil:
+			reasons = append(reasons, fmt.Sprintf("route %s: %s", name, *failure))
+		case !connected[r.cfg.Source.Queue]:
+			reasons = append(reasons, fmt.Sprintf("route %s: not consuming queue %s", name, r.cfg.Source.Queue))
+		}
+		if n := r.current.Load().Stat().DeadLetterFailures; n > 0 && r.current.Load().Stat().Held > 0 {
+			reasons = append(reasons, fmt.Sprintf("route %s: dead letters are not taken by queue %s; the messages stay in their queue", name, r.cfg.DeadLetter.Queue))
+		}
+	}
+	return len(reasons) == 0, reasons
+}
+
+func because(what, cause string) string {
+	if cause == "" {
+		return what
+	}
+	return what + ": " + cause
+}
+
+// Snapshot returns the process at this moment, for metrics.
+func (a *App) Snapshot() telemetry.Snapshot {
+	var s telemetry.Snapshot
+	t, broker := a.table.Load(), a.broker.Load()
+	if t == nil || broker == nil {
+		return s
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.routes)) {
+		s.Routes = append(s.Routes, telemetry.RouteStat{Name: name, RouteStat: t.routes[name].current.Load().Stat()})
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.filters)) {
+		s.Filters = append(s.Filters, filterStat(t.filters[name].Stat()))
+	}
+	b := broker.Stat()
+	for _, c := range b.Connections {
+		s.Connections = append(s.Connections, telemetry.ConnStat{
+			Purpose: c.Purpose, Connected: c.Connected, Blocked: c.Blocked, BlockedFor: c.BlockedFor, Reconnects: c.Reconnects,
+		})
+	}
+	s.Pools = append(s.Pools, telemetry.PoolStat{Name: "channels", Stat: b.Channels})
+	s.Config = telemetry.ConfigStat{Successful: !a.reloads.failed.Load(), LastSuccess: time.Unix(0, a.reloads.at.Load())}
+	return s
+}
+
+func filterStat(f wasmhost.Stat) telemetry.FilterStat {
+	s := telemetry.FilterStat{
+		Name: f.Name, Lent: f.Live, Idle: f.Idle, Created: f.Created, Discarded: f.Discarded,
+		Recycled: f.Recycled, MemoryBytes: f.MemoryBytes, LogsDropped: f.LogsDropped,
+	}
+	for _, stage := range f.Stages {
+		s.Hooks = append(s.Hooks, telemetry.HookStat{Hook: stage.Stage.String(), Failures: stage.Failures, Duration: stage.Duration})
+	}
+	for _, m := range f.Metrics {
+		s.User = append(s.User, telemetry.UserMetric{Name: m.Name, Kind: telemetry.UserKind(m.Kind), Value: m.Value, Histogram: m.Histogram})
+	}
+	return s
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wasmrouter/router/app/demo"
+)
+
+func newDemo() *cobra.Command {
+	var opts demo.Options
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "See messages go through routes and filters, in under a minute",
+		Long: `demo runs three routes with the stock filters and sends a cast, a call, a
+fanout, a notification, a message through a serializer, one that no queue takes,
+one that is not what it should be, and one into a filter that loops for ever. It
+prints where each went and why.
+
+Without --url it starts a private RabbitMQ on loopback, if rabbitmq-server is
+installed, and stops it afterwards. On a broker of yours it uses names of its
+own, and nothing is left a minute later.`,
+		Example: `  router demo
+  router demo --url amqp://guest:guest@127.0.0.1:5672/`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&opts.URL, "url", os.Getenv("ROUTER_URL"), "broker to use; ROUTER_URL sets it too")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		opts.Out = cmd.OutOrStdout()
+		return failed(demo.Run(cmd.Context(), opts))
+	}
+	return cmd
+}

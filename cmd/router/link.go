@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/app"
+	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/rpc"
+)
+
+// link is how the hand tools send, call, notify, listen and serve reach a
+// broker and whom they address there.
+type link struct {
+	url      string
+	config   string
+	format   string
+	timeout  time.Duration
+	exchange string
+	topic    string
+	server   string
+	fanout   bool
+	durable  bool
+	verbose  bool
+}
+
+func (l *link) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&l.url, "url", os.Getenv("ROUTER_URL"), "broker, amqp://USER:PASSWORD@HOST:PORT/VHOST; ROUTER_URL sets it without showing the password to other users")
+	f.StringVarP(&l.config, "config", "c", "", "take the broker from this configuration file")
+	f.StringVarP(&l.format, "format", "f", "plain", "how messages are written: plain or oslo (oslo.messaging)")
+	f.DurationVar(&l.timeout, "timeout", 30*time.Second, "bound for connecting, publishing and waiting")
+	f.StringVar(&l.exchange, "exchange", "", "topic exchange of --topic (default "+router.DefaultExchange+")")
+	f.StringVar(&l.topic, "topic", "", "address by topic, as oslo.messaging does")
+	f.BoolVar(&l.durable, "durable", false, "declare oslo.messaging's exchanges and queues durable (amqp_durable_queues)")
+	f.BoolVarP(&l.verbose, "verbose", "v", false, "log connecting and losses to standard error")
+	cmd.MarkFlagsMutuallyExclusive("url", "config")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"plain", "oslo"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// broker returns an adapter for the broker that the flags name.
+func (l *link) broker(cmd *cobra.Command) (*amqp.Broker, error) {
+	cfg := amqp.Config{}
+	if l.url != "" {
+		cfg.URLs = []string{l.url}
+	}
+	if l.config != "" {
+		var err error
+		if cfg, err = app.BrokerConfig(l.config); err != nil {
+			return nil, err
+		}
+	}
+	cfg.ConnectionName = "router-" + cmd.Name()
+	cfg.Topology = amqp.Topology{}
+	if l.verbose {
+		cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	}
+	return amqp.New(cfg)
+}
+
+func (l *link) layout() rpc.Layout {
+	return rpc.Layout{Exchange: l.exchange, Durable: l.durable}
+}
+
+// target returns whom to address: the argument, or what the flags say.
+func (l *link) target(args []string) (router.Target, error) {
+	switch {
+	case len(args) == 1 && l.topic == "":
+		return router.ParseTarget(args[0])
+	case len(args) == 1:
+		return router.Target{}, fmt.Errorf("both TARGET %q and --topic %q are given; name one", args[0], l.topic)
+	case l.topic == "":
+		return router.Target{}, fmt.Errorf("nothing is addressed; name a TARGET such as queue:orders, or --topic")
+	}
+	t := router.Target{Kind: router.TargetTopic, Exchange: l.exchange, Topic: l.topic}
+	switch {
+	case l.fanout && l.server != "":
+		return t, fmt.Errorf("--fanout addresses every server, --server one; name one of them")
+	case l.fanout:
+		t = router.Target{Kind: router.TargetFanout, Topic: l.topic}
+	case l.server != "":
+		t.Kind, t.Server = router.TargetServer, l.server
+	}
+	return t, t.Validate()
+}
+
+// client returns an rpc client and what closes it and its broker.
+func (l *link) client(cmd *cobra.Command) (*rpc.Client, func(), error) {
+	format, err := rpc.ParseFormat(l.format)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := l.broker(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := rpc.NewClient(rpc.ClientConfig{
+		Sender: b.Sender(cmd.Name()), Listener: b, Declare: declare(b),
+		Format: format, Layout: l.layout(), Timeout: l.timeout,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		c.Close(ctx)
+		_ = b.Close(ctx) // the work is done or has failed already
+	}, nil
+}
+
+// declare lets rpc declare through a broker.
+func declare(b *amqp.Broker) rpc.Declare {
+	return func(ctx context.Context, t rpc.Topology) error {
+		var to amqp.Topology
+		for _, x := range t.Exchanges {
+			to.Exchanges = append(to.Exchanges, amqp.Exchange{
+				Name: x.Name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Passive: x.Passive,
+			})
+		}
+		for _, q := range t.Queues {
+			queue := amqp.Queue{Name: q.Name, Durable: q.Durable, Passive: q.Passive}
+			if q.Expires > 0 {
+				queue.Arguments = map[string]any{"x-expires": int32(q.Expires.Milliseconds())}
+			}
+			to.Queues = append(to.Queues, queue)
+		}
+		for _, bind := range t.Bindings {
+			to.Bindings = append(to.Bindings, amqp.Binding{Exchange: bind.Exchange, Queue: bind.Queue, Key: bind.Key})
+		}
+		return b.Declare(ctx, to)
+	}
+}
