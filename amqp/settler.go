@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	amqp091 "github.com/rabbitmq/amqp091-go"
 )
 
 const (
@@ -21,11 +19,17 @@ const (
 	tagSent // acknowledged alone, or to be given back
 )
 
+// acknowledger is the part of a channel that settles.
+type acknowledger interface {
+	Ack(tag uint64, multiple bool) error
+	Nack(tag uint64, multiple, requeue bool) error
+}
+
 // settler settles the deliveries of one consumer session. Acknowledgements are
 // gathered: the longest prefix of settled deliveries goes as one. It belongs
 // to one channel, and does nothing once that is gone.
 type settler struct {
-	ch     *amqp091.Channel
+	ch     acknowledger
 	count  *counters
 	urgent int // pending settlements that do not wait for more
 	half   int // of the window: so many behind an unsettled delivery do not wait
@@ -46,7 +50,7 @@ type settler struct {
 	drained chan struct{} // closed when open gets 0; nil unless draining
 }
 
-func newSettler(ch *amqp091.Channel, count *counters, prefetch int) *settler {
+func newSettler(ch acknowledger, count *counters, prefetch int) *settler {
 	size := 16
 	for size < 2*prefetch {
 		size *= 2

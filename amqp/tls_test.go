@@ -1,0 +1,220 @@
+package amqp_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/internal/rabbitnode"
+)
+
+// authority is a certificate authority of its own.
+type authority struct {
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	n    int64
+}
+
+func newAuthority(t *testing.T, dir, name string) *authority {
+	t.Helper()
+	a := &authority{dir: dir}
+	a.cert, a.key = a.issue(t, name, &x509.Certificate{
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	})
+	return a
+}
+
+// issue writes NAME.pem and NAME.key.
+func (a *authority) issue(t *testing.T, name string, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.n++
+	c.SerialNumber = big.NewInt(a.n)
+	c.Subject = pkix.Name{CommonName: name}
+	c.NotBefore = time.Now().Add(-time.Hour)
+	if c.NotAfter.IsZero() {
+		c.NotAfter = time.Now().Add(time.Hour)
+	}
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = c, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{
+		a.pem(name):     {Type: "CERTIFICATE", Bytes: der},
+		a.keyFile(name): {Type: "EC PRIVATE KEY", Bytes: keyDER},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
+}
+
+func (a *authority) pem(name string) string     { return filepath.Join(a.dir, name+".pem") }
+func (a *authority) keyFile(name string) string { return filepath.Join(a.dir, name+".key") }
+
+func TestTLS(t *testing.T) {
+	ctx := testContext(t)
+	ours, theirs := newAuthority(t, t.TempDir(), "ours"), newAuthority(t, t.TempDir(), "theirs")
+	server := &x509.Certificate{
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    []string{"broker.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	ours.issue(t, "server", server)
+	client := func() *x509.Certificate {
+		return &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	}
+	ours.issue(t, "router", client())
+	ours.issue(t, "unknown", client())
+	expired := client()
+	expired.NotAfter = time.Now().Add(-time.Minute)
+	ours.issue(t, "expired", expired)
+	theirs.issue(t, "router", client())
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	node, err := rabbitnode.Start(ctx, rabbitnode.Config{
+		Plugins: []string{"rabbitmq_auth_mechanism_ssl"},
+		Conf: strings.Join([]string{
+			"listeners.ssl.default = " + addr,
+			"ssl_options.cacertfile = " + ours.pem("ours"),
+			"ssl_options.certfile = " + ours.pem("server"),
+			"ssl_options.keyfile = " + ours.keyFile("server"),
+			"ssl_options.verify = verify_peer",
+			"ssl_options.fail_if_no_peer_cert = true",
+			"ssl_cert_login_from = common_name",
+			"auth_mechanisms.1 = PLAIN",
+			"auth_mechanisms.2 = EXTERNAL",
+		}, "\n") + "\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Stop()
+	for _, call := range []string{
+		`rabbit_auth_backend_internal:add_user(<<"router">>, <<"unused">>, <<"test">>)`,
+		`rabbit_auth_backend_internal:set_permissions(<<"router">>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)`,
+	} {
+		if _, err := node.Eval(ctx, call); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	good := amqp.TLSConfig{CAFile: ours.pem("ours"), CertFile: ours.pem("router"), KeyFile: ours.keyFile("router")}
+	with := func(f func(*amqp.TLSConfig)) amqp.TLSConfig {
+		c := good
+		f(&c)
+		return c
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	for _, tt := range []struct {
+		name string
+		url  string
+		tls  amqp.TLSConfig
+		want string // in the error; empty for success
+	}{
+		{"password", "amqps://guest:guest@" + addr, good, ""},
+		{"certificate", "amqps://" + addr, with(func(c *amqp.TLSConfig) { c.External = true }), ""},
+		{"another name", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.ServerName = "broker.test" }), ""},
+		{"wrong name", "amqps://guest:guest@localhost:" + port, good, "not localhost"},
+		{"wrong name asked for", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.ServerName = "other.test" }), "other.test"},
+		{"unverified", "amqps://guest:guest@localhost:" + port, with(func(c *amqp.TLSConfig) { c.InsecureSkipVerify = true }), ""},
+		{"unknown authority", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CAFile = theirs.pem("theirs") }), "unknown authority"},
+		{"no client certificate", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CertFile, c.KeyFile = "", "" }), "connect to " + addr},
+		{"client of another authority", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CertFile, c.KeyFile = theirs.pem("router"), theirs.keyFile("router") }), "connect to " + addr},
+		{"expired client", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CertFile, c.KeyFile = ours.pem("expired"), ours.keyFile("expired") }), "connect to " + addr},
+		{"unknown user", "amqps://" + addr, with(func(c *amqp.TLSConfig) {
+			c.External, c.CertFile, c.KeyFile = true, ours.pem("unknown"), ours.keyFile("unknown")
+		}), "refused"},
+		{"plain to TLS", "amqp://" + addr, good, "connect to " + addr},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBroker(t, amqp.Config{URLs: []string{tt.url}, TLS: tt.tls})
+			err := b.Connect(ctx)
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("connect = %v", err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("connect = %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+
+	t.Run("two hosts of different names", func(t *testing.T) {
+		// The name is that of each dial, also after a dial to the other host.
+		b := newBroker(t, amqp.Config{URLs: []string{"amqps://guest:guest@" + addr, "amqps://guest:guest@localhost:" + port}, TLS: good})
+		for range 3 {
+			err := b.Connect(ctx)
+			if err != nil && !strings.Contains(err.Error(), "localhost") {
+				t.Errorf("connect = %v", err)
+			}
+			if c := stat(b, "send"); c.Connected && c.Host != addr {
+				t.Errorf("connected to %s, whose name is not in the certificate", c.Host)
+			}
+		}
+	})
+	t.Run("messages cross", func(t *testing.T) {
+		name := rabbitnode.Queue(t)
+		declareQueue(t, channel(t, node.URL()), name, nil)
+		b := newBroker(t, amqp.Config{URLs: []string{"amqps://" + addr}, TLS: with(func(c *amqp.TLSConfig) { c.External = true })})
+		s := b.Sender("test")
+		defer s.Close()
+		for i := range 100 {
+			if err := send(ctx, t, s, queue(name), message(strings.Repeat(fmt.Sprint(i), 1000))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestTLSFilesAreCheckedAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.pem")
+	if err := errors.Join(os.WriteFile(empty, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]amqp.TLSConfig{
+		"no such file":     {CAFile: filepath.Join(dir, "none.pem")},
+		"no certificate":   {CAFile: empty},
+		"key missing":      {CertFile: empty},
+		"not a key pair":   {CertFile: empty, KeyFile: empty},
+		"external, no key": {External: true},
+	} {
+		if _, err := amqp.New(amqp.Config{URLs: []string{"amqps://127.0.0.1"}, TLS: c}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
