@@ -1,0 +1,215 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/rpc"
+)
+
+// connect returns the ports of a connection to the shared RabbitMQ.
+func connect(t *testing.T) (*amqp.Broker, ports) {
+	t.Helper()
+	b, err := amqp.New(amqp.Config{URLs: []string{rabbitnode.Shared(t).URL()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := b.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return b, ports{func() router.Sender { return b.Sender(t.Name()) }, b, declare(b)}
+}
+
+// declare is what a program writes to join the two packages.
+func declare(b *amqp.Broker) rpc.Declare {
+	return func(ctx context.Context, t rpc.Topology) error {
+		var out amqp.Topology
+		for _, x := range t.Exchanges {
+			out.Exchanges = append(out.Exchanges, amqp.Exchange{Name: x.Name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Passive: x.Passive})
+		}
+		for _, q := range t.Queues {
+			var args map[string]any
+			if q.Expires > 0 {
+				args = map[string]any{"x-expires": q.Expires.Milliseconds()}
+			}
+			out.Queues = append(out.Queues, amqp.Queue{Name: q.Name, Durable: q.Durable, Passive: q.Passive, Arguments: args})
+		}
+		for _, x := range t.Bindings {
+			out.Bindings = append(out.Bindings, amqp.Binding{Exchange: x.Exchange, Queue: x.Queue, Key: x.Key})
+		}
+		return b.Declare(ctx, out)
+	}
+}
+
+func (p ports) client(t *testing.T, format rpc.Format, layout rpc.Layout) *rpc.Client {
+	t.Helper()
+	c, err := rpc.NewClient(rpc.ClientConfig{Sender: p.sender(), Listener: p.listener, Declare: p.declare, Format: format, Layout: layout, Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		c.Close(ctx)
+	})
+	return c
+}
+
+// serve serves the queues until the end of the test.
+func (p ports) serve(t *testing.T, format rpc.Format, queues []string, handler rpc.Handler) *rpc.Server {
+	t.Helper()
+	s, err := rpc.NewServer(rpc.ServerConfig{Sender: p.sender(), Listener: p.listener, Format: format, DrainTimeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources []router.Source
+	for _, q := range queues {
+		sources = append(sources, router.Source{Queue: q})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- s.Serve(ctx, sources, handler) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+		closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		s.Close(closing)
+	})
+	return s
+}
+
+func TestRabbitMQKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	_, p := connect(t)
+	contract(t, p, rabbitnode.Queue(t), rabbitnode.Queue(t, "missing"))
+}
+
+func TestCallsOverRabbitMQ(t *testing.T) {
+	t.Parallel()
+	_, p := connect(t)
+	queue := rabbitnode.Queue(t)
+	if err := p.declare(t.Context(), rpc.Topology{Queues: []rpc.Queue{{Name: queue}}}); err != nil {
+		t.Fatal(err)
+	}
+	target := router.Target{Kind: router.TargetQueue, Queue: queue}
+	p.serve(t, rpc.Plain{}, []string{queue}, func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
+		if in.Method == "fail" {
+			return rpc.Reply{}, &rpc.RemoteError{Class: "Refused", Message: "no"}
+		}
+		return echo(ctx, in)
+	})
+	c := p.client(t, rpc.Plain{}, rpc.Layout{})
+	results := make(chan error)
+	const n = 200
+	for i := range n {
+		go func() {
+			body := fmt.Sprint("call ", i)
+			got, err := c.Call(t.Context(), target, rpc.Request{Payload: []byte(body)})
+			if err == nil && string(got.Payload) != body {
+				err = fmt.Errorf("%s was answered with %s", body, got.Payload)
+			}
+			results <- err
+		}()
+	}
+	for range n {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	var remote *rpc.RemoteError
+	if _, err := c.Call(t.Context(), target, rpc.Request{Method: "fail"}); !errors.As(err, &remote) || remote.Class != "Refused" || remote.Message != "no" {
+		t.Errorf("failure: %v", err)
+	}
+	if _, err := c.Call(t.Context(), router.Target{Kind: router.TargetQueue, Queue: queue + ".missing"}, rpc.Request{}); !errors.Is(err, rpc.ErrNoListener) {
+		t.Errorf("no queue: %v", err)
+	}
+	if _, err := c.Call(t.Context(), router.Target{Kind: router.TargetExchange, Exchange: queue + ".missing"}, rpc.Request{}); !errors.Is(err, rpc.ErrNoListener) {
+		t.Errorf("no exchange: %v", err)
+	}
+	if st := c.Stat(); st.Waiting != 0 || st.Replies < n {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestCallsSurviveLostConnections(t *testing.T) {
+	t.Parallel()
+	node := rabbitnode.Shared(t)
+	_, p := connect(t)
+	queue := rabbitnode.Queue(t)
+	if err := p.declare(t.Context(), rpc.Topology{Queues: []rpc.Queue{{Name: queue}}}); err != nil {
+		t.Fatal(err)
+	}
+	c := p.client(t, rpc.Oslo{}, rpc.Layout{})
+	started, goOn := make(chan struct{}, 1), make(chan struct{})
+	p.serve(t, rpc.Oslo{}, []string{queue}, func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
+		started <- struct{}{}
+		<-goOn
+		return echo(ctx, in)
+	})
+	result := make(chan error, 1)
+	go func() {
+		got, err := c.Call(t.Context(), router.Target{Kind: router.TargetQueue, Queue: queue}, rpc.Request{Method: "m", Payload: []byte(`{"x": 1}`)})
+		if err == nil && string(got.Payload) != `{"x": 1}` {
+			err = fmt.Errorf("answered with %s", got.Payload)
+		}
+		result <- err
+	}()
+	<-started
+	if err := node.CloseAllConnections(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	close(goOn)
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALostReplyQueueIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	node := rabbitnode.Shared(t)
+	_, p := connect(t)
+	queue := rabbitnode.Queue(t)
+	if err := p.declare(t.Context(), rpc.Topology{Queues: []rpc.Queue{{Name: queue}}}); err != nil {
+		t.Fatal(err)
+	}
+	target := router.Target{Kind: router.TargetQueue, Queue: queue}
+	c := p.client(t, rpc.Oslo{}, rpc.Layout{})
+	started, goOn := make(chan struct{}, 1), make(chan struct{})
+	p.serve(t, rpc.Oslo{}, []string{queue}, func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
+		if in.Method == "wait" {
+			started <- struct{}{}
+			<-goOn
+		}
+		return echo(ctx, in)
+	})
+	result := make(chan error, 1)
+	go func() {
+		_, err := c.Call(t.Context(), target, rpc.Request{Method: "wait"})
+		result <- err
+	}()
+	<-started
+	if _, err := node.Ctl(t.Context(), "delete_queue", c.ReplyQueue()); err != nil {
+		t.Fatal(err)
+	}
+	c.ReplyQueueLost(errors.New("deleted by an operator"))
+	if err := <-result; !errors.Is(err, rpc.ErrReplyQueueLost) {
+		t.Error(err)
+	}
+	close(goOn)
+	if _, err := c.Call(t.Context(), target, rpc.Request{Method: "m"}); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+}
