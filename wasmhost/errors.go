@@ -135,45 +135,50 @@ func filterError(filter string, stage router.Stage, f *failure) error {
 	return &router.FilterError{Filter: filter, Stage: stage, Class: f.class, Retryable: f.retryable, Err: f.err}
 }
 
-// cutText makes guest text fit for errors and logs: at most n bytes, valid
-// UTF-8, without control characters.
+// cutText makes guest text fit for errors and logs: valid UTF-8 without control
+// characters, at most n bytes, and three dots if something is missing. N must
+// be at least 3.
 func cutText(s string, n int) string {
-	cut := len(s) > n
-	if cut {
-		s = s[:n]
-		for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) {
-			s = s[:len(s)-1]
-		}
-	}
-	clean := true
-	for _, r := range s {
-		if r == utf8.RuneError || unprintable(r) {
-			clean = false
-			break
-		}
-	}
-	if clean && !cut {
+	if len(s) <= n && printable(s) {
 		return s
 	}
-	var b strings.Builder
+	b := make([]byte, 0, min(n, 4*len(s)))
+	fits := 0 // how much of b leaves room for the dots
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
+			b = fmt.Appendf(b, `\x%02x`, s[i])
 		case unprintable(r) && r < 0x100:
-			fmt.Fprintf(&b, `\x%02x`, r)
+			b = fmt.Appendf(b, `\x%02x`, r)
 		case unprintable(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
+			b = fmt.Appendf(b, `\u%04x`, r)
 		default:
-			b.WriteRune(r)
+			b = utf8.AppendRune(b, r)
+		}
+		if len(b) > n {
+			return string(b[:fits]) + "..."
+		}
+		if len(b) <= n-3 {
+			fits = len(b)
 		}
 		i += size
 	}
-	if cut {
-		b.WriteString("...")
+	return string(b)
+}
+
+func printable(s string) bool {
+	for i := range len(s) { // the common case, quickly
+		if s[i] < 0x20 || s[i] >= 0x7f {
+			for _, r := range s {
+				if unprintable(r) || r == utf8.RuneError {
+					return false
+				}
+			}
+			return true
+		}
 	}
-	return b.String()
+	return true
 }
 
 // unprintable: control characters, and what reorders or breaks lines.

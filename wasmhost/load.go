@@ -14,8 +14,8 @@ import (
 // Load checks, compiles and starts a filter: the pin, the structure, exports and
 // imports, grants and stages, then one instance up to and including router_init,
 // so that a filter that cannot start is known before it gets a message. Errors
-// name the filter and wrap [ErrPin], [ErrModule], [ErrGrant] or the
-// *[router.FilterError] of the start. The caller closes the filter.
+// name the filter and wrap [ErrPin], [ErrModule], [ErrGrant] or [ErrClosed] where
+// one of these is the cause. The caller closes the filter.
 func (h *Host) Load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 	f, err := h.load(ctx, cfg)
 	if err != nil {
@@ -68,7 +68,7 @@ func (h *Host) load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 		if errors.As(err, &fail) && fail.class == ClassHost {
 			return nil, fmt.Errorf("start: %w", err)
 		}
-		return nil, fmt.Errorf("start: %w", errors.Join(ErrModule, err))
+		return nil, fmt.Errorf("%w: start: %w", ErrModule, err)
 	}
 	f.needs = canary.needs
 	f.spares <- canary

@@ -8,4 +8,4 @@
     (i32.store (i32.const 12) (local.get $n))
     (i64.const 16))                                   ;; address 0, length 16
   (export "router_decide" (func $echo))
-  (export "router_encode" (func $echo))
+  (export "router_encode" (func $echo)))

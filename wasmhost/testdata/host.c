@@ -70,6 +70,6 @@ EXPORT("router_decide") i64 router_decide(u8 *f, u32 n) {
 	op(1, 3 << 4, "late", 4, &v, 8);
 	v = router_log_enabled(0) | router_log_enabled(2) << 1;
 	op(1, 3 << 4, "log", 3, &v, 8);
-	router_log(2, "one\ntwo\x1b[31m\xff", 14);
+	router_log(2, "one\ntwo\x1b[31m\xff", 13);
 	return done();
 }
