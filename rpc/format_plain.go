@@ -19,8 +19,13 @@ const (
 
 // Plain is AMQP as it is: the body is the payload, the headers are the
 // context, and the properties reply_to and correlation_id join a call and its
-// reply. It has no namespaces, versions or keep-alives.
-type Plain struct{}
+// reply. It has no namespaces, versions or keep-alives. The zero value is ready
+// for use.
+type Plain struct {
+	// UniqueIDs says that message ids name one message each, so that a server
+	// may drop a request whose id it has seen. Not every sender sees to that.
+	UniqueIDs bool
+}
 
 var _ Format = Plain{}
 
@@ -36,9 +41,12 @@ func (Plain) EncodeRequest(req Request, ticket Ticket) (router.Envelope, error) 
 }
 
 // DecodeRequest implements [Format].
-func (Plain) DecodeRequest(env *router.Envelope) (Request, Ticket, error) {
+func (p Plain) DecodeRequest(env *router.Envelope) (Request, Ticket, error) {
 	req := Request{Method: env.Type, Payload: env.Body, Context: env.Headers(), ContentType: env.ContentType}
-	ticket := Ticket{ID: env.CorrelationID, ReplyTo: env.ReplyTo, UniqueID: env.MessageID}
+	ticket := Ticket{ID: env.CorrelationID, ReplyTo: env.ReplyTo}
+	if p.UniqueIDs {
+		ticket.UniqueID = env.MessageID
+	}
 	if ticket.ID == "" && ticket.ReplyTo != "" {
 		ticket.ID = env.MessageID // as many clients expect when they give no correlation id
 	}
