@@ -1,11 +1,13 @@
 #!/bin/sh
 # Builds every filter module of this directory, or those named, next to its
-# sources, or below the directory that OUT names, and prints their SHA-256 sums.
+# sources, or below the directory that OUT names. Building all in place also
+# writes their SHA-256 sums, with the versions of the tools, to SHA256SUMS.
 # The same sources and toolchain give the same bytes on every machine.
 #
-#   filters/build.sh                      build all in place, rewrite SHA256SUMS
-#   OUT=/tmp/x filters/build.sh           build all below /tmp/x
-#   filters/build.sh stock/content-router build one in place
+#   filters/build.sh                       build all in place
+#   OUT=/tmp/x filters/build.sh            build all below /tmp/x
+#   filters/build.sh stock/content-router  build one in place
+#   filters/build.sh --tools               print the tools' versions
 #
 # Needs clang, wasm-ld and wat2wasm (Debian: clang lld wabt) and Go.
 set -eu
@@ -42,6 +44,18 @@ build() { # directory of the filter
 	fi
 }
 
+tools() {
+	echo "# clang: $("$CLANG" --version | head -n 1)"
+	echo "# lld: $("$WASM_LD" --version | head -n 1)"
+	echo "# wat2wasm: $("$WAT2WASM" --version)"
+	echo "# go: $(go env GOVERSION)"
+}
+
+if [ "${1:-}" = --tools ]; then
+	tools
+	exit
+fi
+
 for dir in ${*:-$all}; do
 	build "$dir"
 done
@@ -54,11 +68,8 @@ sums() {
 
 if [ $# -eq 0 ] && [ "$out" = . ]; then
 	{
-		echo "# Built by filters/build.sh; a test rebuilds the modules and compares."
-		echo "# clang: $("$CLANG" --version | head -n 1)"
-		echo "# lld: $("$WASM_LD" --version | head -n 1)"
-		echo "# wat2wasm: $("$WAT2WASM" --version)"
-		echo "# go: $(go env GOVERSION)"
+		echo "# Built by filters/build.sh. A test builds again and compares."
+		tools
 		sums
 	} >"$tmp/sums"
 	mv "$tmp/sums" SHA256SUMS
