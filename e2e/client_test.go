@@ -59,6 +59,7 @@ func (c *client) publish(queue string, msgs ...amqp091.Publishing) {
 }
 
 func (c *client) tryPublish(queue string, msgs []amqp091.Publishing) error {
+	closed := c.ch.NotifyClose(make(chan *amqp091.Error, 1))
 	confirms := make([]*amqp091.DeferredConfirmation, 0, len(msgs))
 	for _, m := range msgs {
 		dc, err := c.ch.PublishWithDeferredConfirm("", queue, true, false, m)
@@ -70,8 +71,16 @@ func (c *client) tryPublish(queue string, msgs []amqp091.Publishing) error {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	for i, dc := range confirms {
-		if ok, err := dc.WaitContext(ctx); err != nil || !ok {
-			return fmt.Errorf("publish message %d to %s: confirmed %v, %v", i, queue, ok, err)
+		switch ok, err := dc.WaitContext(ctx); {
+		case err != nil:
+			return fmt.Errorf("publish message %d to %s: %w", i, queue, err)
+		case !ok:
+			select {
+			case err := <-closed:
+				return fmt.Errorf("publish message %d to %s: %w", i, queue, err)
+			case <-time.After(time.Second):
+				return fmt.Errorf("publish message %d to %s: refused", i, queue)
+			}
 		}
 	}
 	return nil

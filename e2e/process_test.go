@@ -92,8 +92,10 @@ func launch(t *testing.T, config string) *process {
 // start starts the router and returns when all its routes consume.
 func start(t *testing.T, config string) *process {
 	t.Helper()
+	begin := time.Now()
 	p := launch(t, config)
 	p.awaitReady()
+	t.Logf("the router was ready after %s", time.Since(begin).Round(time.Millisecond))
 	return p
 }
 
@@ -252,9 +254,11 @@ func (p *process) alive() bool {
 // with code 0.
 func (p *process) terminate() {
 	p.t.Helper()
+	begin := time.Now()
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
+		p.t.Logf("the router ended %s after SIGTERM", time.Since(begin).Round(time.Millisecond))
 	case <-time.After(patience):
 		p.t.Fatalf("the router does not end after SIGTERM:\n%s", p.tail(20))
 	}
