@@ -1,135 +1,192 @@
-package main
+package telemetry
 
 import (
-	"errors"
-	"unsafe"
+	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/wasmrouter/router/filters/sdk/go/filter"
+	"github.com/wasmrouter/router/router"
 )
 
-type traceMode uint8
+// descs are the metrics, in the order in which they are documented.
+type descs struct {
+	all []*prometheus.Desc
 
-const (
-	traceOff traceMode = iota
-	traceKeep
-	traceChild
-)
+	buildInfo *prometheus.Desc
 
-// trace sees to it that the message carries a valid W3C trace context.
-type trace struct {
-	mode    traceMode
-	sampled bool
+	received, settled, sent, duplicates, inflight, held, duration *prometheus.Desc
+	deadLetters, deadLetterFailures, retries, redelivered         *prometheus.Desc
+
+	filterDuration, filterFailures, filterInstances             *prometheus.Desc
+	filterCreated, filterDiscarded, filterRecycled              *prometheus.Desc
+	filterMemory, filterLogs, userCounter, userGauge, userTimes *prometheus.Desc
+
+	poolItems, poolMax, poolAcquires, poolWaits, poolWaiting *prometheus.Desc
+	poolWaitTime, poolMakeFailures, poolDiscards             *prometheus.Desc
+
+	callsWaiting, callDuration, unmatched *prometheus.Desc
+
+	connected, blocked, reconnects, blockedTime *prometheus.Desc
+
+	reloadOK, reloadTime *prometheus.Desc
 }
 
-func (t *trace) read(m *filter.Message) error {
-	t.sampled = m.ConfigBool("trace.sampled", true)
-	switch mode := m.ConfigText("trace.mode", "keep"); mode {
-	case "off":
-		t.mode = traceOff
-	case "keep":
-		t.mode = traceKeep
-	case "child":
-		t.mode = traceChild
-	default:
-		return errors.New("trace.mode: keep, child and off are known, not " + mode)
+func newDescs() *descs {
+	d := &descs{}
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		x := prometheus.NewDesc("router_"+name, help, labels, nil)
+		d.all = append(d.all, x)
+		return x
 	}
-	return nil
+	d.buildInfo = desc("build_info", "What runs; always 1.", "version", "revision", "goversion")
+
+	d.received = desc("messages_received_total", "Messages taken from the route's queue.", "route")
+	d.settled = desc("messages_settled_total", "Messages settled, by how.", "route", "verdict")
+	d.sent = desc("messages_sent_total", "Messages published for the route, by what became of them.", "route", "result")
+	d.duplicates = desc("duplicates_total", "Sends left out because the target already had the message.", "route")
+	d.inflight = desc("inflight_messages", "Messages taken and not settled.", "route")
+	d.held = desc("held_messages", "Messages waiting to be tried again.", "route")
+	d.duration = desc("message_duration_seconds", "Time from receiving to settling a message.", "route")
+	d.deadLetters = desc("dead_letters_total", "Messages put away as dead letters, by reason.", "route", "reason")
+	d.deadLetterFailures = desc("dead_letter_failures_total", "Dead letters that could not be put away; the message stays in its queue.", "route")
+	d.retries = desc("retries_total", "Attempts after the first.", "route")
+	d.redelivered = desc("redelivered_total", "Messages that the broker delivered again.", "route")
+
+	d.filterDuration = desc("filter_duration_seconds", "Time of one call of a filter's hook.", "filter", "hook")
+	d.filterFailures = desc("filter_failures_total", "Failed calls of a filter's hook, by reason.", "filter", "hook", "reason")
+	d.filterInstances = desc("filter_instances", "Instances of a filter.", "filter", "state")
+	d.filterCreated = desc("filter_instances_created_total", "Instances of a filter ever made.", "filter")
+	d.filterDiscarded = desc("filter_instances_discarded_total", "Instances of a filter thrown away after a failure.", "filter")
+	d.filterRecycled = desc("filter_instances_recycled_total", "Instances of a filter replaced because of size or age.", "filter")
+	d.filterMemory = desc("filter_memory_bytes", "Linear memory of a filter's lent instances.", "filter")
+	d.filterLogs = desc("filter_log_lines_dropped_total", "Log lines of a filter over its limit.", "filter")
+	d.userCounter = desc("filter_user_total", "Counters that filters define.", "filter", "name")
+	d.userGauge = desc("filter_user_value", "Gauges that filters define.", "filter", "name")
+	d.userTimes = desc("filter_user_seconds", "Histograms of seconds that filters define.", "filter", "name")
+
+	d.poolItems = desc("pool_items", "Items of a pool.", "pool", "state")
+	d.poolMax = desc("pool_max_items", "Most items that a pool may have.", "pool")
+	d.poolAcquires = desc("pool_acquires_total", "Items lent.", "pool")
+	d.poolWaiting = desc("pool_waiting", "Borrowers in line now.", "pool")
+	d.poolWaits = desc("pool_waits_total", "Borrowers that had to wait in line.", "pool")
+	d.poolWaitTime = desc("pool_wait_seconds_total", "Time that borrowers spent in line.", "pool")
+	d.poolMakeFailures = desc("pool_make_failures_total", "Items that could not be made.", "pool")
+	d.poolDiscards = desc("pool_discards_total", "Items closed because they were broken.", "pool")
+
+	d.callsWaiting = desc("calls_waiting", "Calls that wait for a reply.")
+	d.callDuration = desc("call_duration_seconds", "Time from calling to the call's end, by result.", "result")
+	d.unmatched = desc("replies_unmatched_total", "Replies that came to no waiting call and were dropped.")
+
+	d.connected = desc("amqp_connected", "Whether the connection is up.", "purpose")
+	d.blocked = desc("amqp_blocked", "Whether the broker blocks the connection now.", "purpose")
+	d.reconnects = desc("amqp_reconnects_total", "Connections made after the first.", "purpose")
+	d.blockedTime = desc("amqp_blocked_seconds_total", "Time for which the broker blocked the connection.", "purpose")
+
+	d.reloadOK = desc("config_last_reload_successful", "Whether the last reload of the configuration succeeded.")
+	d.reloadTime = desc("config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.")
+	return d
 }
 
-const (
-	traceparent = "traceparent"
-	tracestate  = "tracestate"
-)
+type collector struct {
+	*descs
+	source Source
+	build  Build
+}
 
-// The parts of 00-<trace id>-<parent id>-<flags>.
-const (
-	traceIDAt  = 3
-	parentAt   = traceIDAt + 32 + 1
-	flagsAt    = parentAt + 16 + 1
-	parentSize = flagsAt + 2
-)
+// NewCollector returns the router's own metrics, all taken from one snapshot
+// for each scrape.
+func NewCollector(source Source, build Build) prometheus.Collector {
+	return &collector{descs: newDescs(), source: source, build: build}
+}
 
-var parentSpace [parentSize]byte
-
-func (t *trace) apply(m *filter.Message, d *filter.Delta) {
-	if t.mode == traceOff {
-		return
+// Describe implements [prometheus.Collector].
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.all {
+		ch <- d
 	}
-	p := parentSpace[:]
-	old, valid := m.HeaderText(traceparent)
-	valid = valid && validParent(old)
-	switch {
-	case valid && t.mode == traceKeep:
-		return
-	case valid:
-		copy(p, old)
-		randomHex(p[parentAt : parentAt+16])
-		if old[:2] != "00" {
-			// What a later version appends is unknown: speak version 00.
-			copy(p, "00")
+}
+
+// Collect implements [prometheus.Collector].
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	e := &emitter{ch: ch, seen: make(map[string]bool)}
+	e.gauge(c.buildInfo, 1, c.build.Version, c.build.Revision, c.build.GoVersion)
+
+	s := c.source.Snapshot()
+	for i := range s.Routes {
+		c.route(e, &s.Routes[i])
+	}
+	for i := range s.Filters {
+		c.filter(e, &s.Filters[i])
+	}
+	for i := range s.Pools {
+		c.pool(e, &s.Pools[i])
+	}
+	for _, conn := range s.Connections {
+		e.flag(c.connected, conn.Connected, conn.Purpose)
+		e.flag(c.blocked, conn.Blocked, conn.Purpose)
+		e.counter(c.reconnects, float64(conn.Reconnects), conn.Purpose)
+		e.counter(c.blockedTime, conn.BlockedFor.Seconds(), conn.Purpose)
+	}
+	e.gauge(c.callsWaiting, float64(s.Calls.Waiting))
+	e.counter(c.unmatched, float64(s.Calls.Unmatched))
+	for result, h := range s.Calls.Durations {
+		e.histogram(c.callDuration, h, result)
+	}
+	e.flag(c.reloadOK, s.Config.Successful)
+	if at := s.Config.LastSuccess; !at.IsZero() {
+		e.gauge(c.reloadTime, float64(at.UnixMilli())/1000)
+	}
+}
+
+func (c *collector) route(e *emitter, r *RouteStat) {
+	e.counter(c.received, float64(r.Received), r.Name)
+	for i, n := range r.Settled {
+		e.counter(c.settled, float64(n), r.Name, router.VerdictNames[i])
+	}
+	for i, n := range r.Sent {
+		e.counter(c.sent, float64(n), r.Name, router.SentNames[i])
+	}
+	e.counter(c.duplicates, float64(r.Duplicates), r.Name)
+	e.gauge(c.inflight, float64(r.Inflight), r.Name)
+	e.gauge(c.held, float64(r.Held), r.Name)
+	e.histogram(c.duration, r.Duration, r.Name)
+	e.counters(c.deadLetters, r.DeadLetters, r.Name)
+	e.counter(c.deadLetterFailures, float64(r.DeadLetterFailures), r.Name)
+	e.counter(c.retries, float64(r.Retries), r.Name)
+	e.counter(c.redelivered, float64(r.Redelivered), r.Name)
+}
+
+func (c *collector) filter(e *emitter, f *FilterStat) {
+	for _, h := range f.Hooks {
+		e.histogram(c.filterDuration, h.Duration, f.Name, h.Hook)
+		e.counters(c.filterFailures, h.Failures, f.Name, h.Hook)
+	}
+	e.gauge(c.filterInstances, float64(f.Lent), f.Name, "lent")
+	e.gauge(c.filterInstances, float64(f.Idle), f.Name, "idle")
+	e.counter(c.filterCreated, float64(f.Created), f.Name)
+	e.counter(c.filterDiscarded, float64(f.Discarded), f.Name)
+	e.counter(c.filterRecycled, float64(f.Recycled), f.Name)
+	e.gauge(c.filterMemory, float64(f.MemoryBytes), f.Name)
+	e.counter(c.filterLogs, float64(f.LogsDropped), f.Name)
+	for _, u := range f.User[:min(len(f.User), maxSeries)] {
+		switch u.Kind {
+		case UserCounter:
+			e.counter(c.userCounter, u.Value, f.Name, u.Name)
+		case UserGauge:
+			e.gauge(c.userGauge, u.Value, f.Name, u.Name)
+		case UserHistogram:
+			e.histogram(c.userTimes, u.Histogram, f.Name, u.Name)
 		}
-	default:
-		copy(p, "00-")
-		randomHex(p[traceIDAt : traceIDAt+32])
-		p[parentAt-1] = '-'
-		randomHex(p[parentAt : parentAt+16])
-		copy(p[flagsAt-1:], "-00")
-		if t.sampled {
-			p[parentSize-1] = '1'
-		}
-		if _, ok := m.Header(tracestate); ok {
-			// It belongs to a trace that is not continued.
-			d.DelHeader(tracestate)
-		}
 	}
-	d.SetHeader(traceparent, unsafe.String(&p[0], len(p)))
 }
 
-// validParent checks a traceparent as the W3C recommendation has it: lower-case
-// hex, ids that are not zero, no version ff, nothing after the flags in version
-// 00 and only after a dash in later ones.
-func validParent(s string) bool {
-	if len(s) < parentSize || s[2] != '-' || s[parentAt-1] != '-' || s[flagsAt-1] != '-' || s[:2] == "ff" {
-		return false
-	}
-	if len(s) > parentSize && (s[:2] == "00" || s[parentSize] != '-') {
-		return false
-	}
-	_, ok := hexBits(s[:2])
-	_, ok2 := hexBits(s[flagsAt:parentSize])
-	id, ok3 := hexBits(s[traceIDAt : parentAt-1])
-	parent, ok4 := hexBits(s[parentAt : flagsAt-1])
-	return ok && ok2 && ok3 && ok4 && id && parent
-}
-
-// hexBits reports whether a lower-case hex text has a bit set, and is one.
-func hexBits(s string) (set, ok bool) {
-	for i := range len(s) {
-		c := s[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false, false
-		}
-		set = set || c != '0'
-	}
-	return set, true
-}
-
-const digits = "0123456789abcdef"
-
-var randomSpace [16]byte
-
-// randomHex fills p, 16 or 32 bytes, with an id that is not zero.
-func randomHex(p []byte) {
-	b := randomSpace[:len(p)/2]
-	filter.Random(b)
-	zero := true
-	for _, c := range b {
-		zero = zero && c == 0
-	}
-	if zero {
-		b[0] = 1
-	}
-	for i, c := range b {
-		p[2*i], p[2*i+1] = digits[c>>4], digits[c&15]
-	}
+func (c *collector) pool(e *emitter, p *PoolStat) {
+	e.gauge(c.poolItems, float64(p.Lent), p.Name, "lent")
+	e.gauge(c.poolItems, float64(p.Idle), p.Name, "idle")
+	e.gauge(c.poolItems, float64(p.Making), p.Name, "making")
+	e.gauge(c.poolMax, float64(p.Max), p.Name)
+	e.gauge(c.poolWaiting, float64(p.Waiting), p.Name)
+	e.counter(c.poolAcquires, float64(p.Acquires), p.Name)
+	e.counter(c.poolWaits, float64(p.Waits), p.Name)
+	e.counter(c.poolWaitTime, p.WaitTime.Seconds(), p.Name)
+	e.counter(c.poolMakeFailures, float64(p.MakeFailures), p.Name)
+	e.counter(c.poolDiscards, float64(p.Discards), p.Name)
 }
