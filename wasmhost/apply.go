@@ -12,7 +12,6 @@ import (
 // apply makes the changes of a delta that decode has accepted. It cannot fail.
 func (x *delta) apply(env *router.Envelope, d *router.Decision) {
 	cur := env
-	targets := x.targets
 	emitting := -1 // index in d.Emitted
 	replaced := false
 	for i := range x.ops {
@@ -36,16 +35,14 @@ func (x *delta) apply(env *router.Envelope, d *router.Decision) {
 			emitting = len(d.Emitted) - 1
 			cur = &d.Emitted[emitting].Envelope
 		case opTarget:
-			t := targets[0]
-			targets = targets[1:]
 			if emitting >= 0 {
-				d.Emitted[emitting].Targets = append(d.Emitted[emitting].Targets, t)
+				d.Emitted[emitting].Targets = append(d.Emitted[emitting].Targets, *o.target)
 				continue
 			}
 			if !replaced {
 				d.Targets, replaced = d.Targets[:0], true
 			}
-			d.Targets = append(d.Targets, t)
+			d.Targets = append(d.Targets, *o.target)
 			d.Action, d.Reason, d.Delay = router.Forward, "", 0
 		}
 	}

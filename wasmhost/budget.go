@@ -24,13 +24,15 @@ func monotonic() time.Duration { return time.Since(epoch) }
 type budget struct {
 	fuel     api.MutableGlobal
 	left     int64         // fuel not handed out yet
-	deadline time.Duration // on the monotonic clock
+	limit    time.Duration // how long the call may run
+	deadline time.Duration // on the monotonic clock; 0 until the first yield
 }
 
-// start begins a call that may run for limit and burn fuel.
-func (b *budget) start(now, limit time.Duration, fuel int64) {
+// start begins a call that may run for limit and burn fuel. The clock is first
+// read when the first slice of fuel is gone: short calls never pay for it.
+func (b *budget) start(limit time.Duration, fuel int64) {
 	slice := min(fuel, fuelSlice)
-	b.deadline = now + limit
+	b.limit, b.deadline = limit, 0
 	b.left = fuel - slice
 	if b.fuel != nil { // nil while the start function runs
 		b.fuel.Set(uint64(slice))
@@ -39,7 +41,7 @@ func (b *budget) start(now, limit time.Duration, fuel int64) {
 
 // startUnmetered begins a call that only the clock bounds.
 func (b *budget) startUnmetered(limit time.Duration) {
-	b.start(monotonic(), limit, math.MaxInt64)
+	b.start(limit, math.MaxInt64)
 }
 
 // yield is called from the guest when its fuel is below zero. It ends the call
@@ -47,6 +49,9 @@ func (b *budget) startUnmetered(limit time.Duration) {
 // the guest's.
 func (b *budget) yield(fuel api.MutableGlobal) {
 	now := monotonic()
+	if b.deadline == 0 {
+		b.deadline = now + b.limit
+	}
 	if now > b.deadline {
 		panic(errTime)
 	}

@@ -50,6 +50,7 @@ const (
 type op struct {
 	code, flags uint8
 	slot        uint16
+	target      *router.Target // shared, not to be changed
 	key, value  []byte
 }
 
@@ -67,12 +68,11 @@ type guestMemory interface {
 // delta is the decoded answer of one call: checked whole, then applied whole.
 // It is reused from call to call.
 type delta struct {
-	ops     []op
-	targets []router.Target // of the TARGET ops, in order
-	action  router.Action
-	reason  []byte
-	delay   time.Duration
-	stop    bool
+	ops    []op
+	action router.Action
+	reason []byte
+	delay  time.Duration
+	stop   bool
 
 	names   interner
 	parsed  targetCache
@@ -81,7 +81,7 @@ type delta struct {
 
 func (x *delta) reset() {
 	clear(x.ops) // lets go of the bodies
-	x.ops, x.targets = x.ops[:0], x.targets[:0]
+	x.ops = x.ops[:0]
 	x.action, x.reason, x.delay, x.stop, x.pending = router.Undecided, nil, 0, false, 0
 }
 
@@ -139,7 +139,7 @@ func (x *delta) decode(data []byte, stage router.Stage, mem guestMemory, lim del
 		case opSetProp:
 			err = checkProp(&o)
 		case opTarget:
-			err = x.addTarget(o, stage, emitted, lim)
+			err = x.addTarget(&o, rest[8:8+klen+vlen], stage, emitted, lim)
 		case opAction:
 			err = x.addAction(o, stage, emitted)
 		case opBody, opBodyRef:
@@ -179,7 +179,7 @@ func (x *delta) checkEmit(stage router.Stage, emitted int, lim deltaLimits) erro
 	return nil
 }
 
-func (x *delta) addTarget(o op, stage router.Stage, emitted int, lim deltaLimits) error {
+func (x *delta) addTarget(o *op, text []byte, stage router.Stage, emitted int, lim deltaLimits) error {
 	if stage != router.Decide {
 		return fmt.Errorf("TARGET is for the decide stage, not for %s", stage)
 	}
@@ -189,12 +189,9 @@ func (x *delta) addTarget(o op, stage router.Stage, emitted int, lim deltaLimits
 	if emitted == 0 && x.action != router.Undecided && x.action != router.Forward {
 		return fmt.Errorf("TARGET does not go with the action %s", x.action)
 	}
-	t, err := x.parsed.target(o.key, o.value)
-	if err != nil {
-		return err
-	}
-	x.targets = append(x.targets, t)
-	return nil
+	var err error
+	o.target, err = x.parsed.target(text, len(o.key))
+	return err
 }
 
 func (x *delta) addAction(o op, stage router.Stage, emitted int) error {

@@ -99,13 +99,17 @@ func TestCachesAreBounded(t *testing.T) {
 	var c targetCache
 	var n interner
 	for i := range 3 * cacheEntries {
-		name := []byte{'q', byte('a' + i%26), byte('a' + i/26%26), byte('a' + i/676)}
-		if _, err := c.target([]byte("queue"), name); err != nil {
+		name := []byte{'q', 'u', 'e', 'u', 'e', byte('a' + i%26), byte('a' + i/26%26), byte('a' + i/676)}
+		if _, err := c.target(name, 5); err != nil {
 			t.Fatal(err)
 		}
 		n.str(name)
 		if len(c.byOp) > cacheEntries || len(n.seen) > cacheEntries {
 			t.Fatalf("%d targets, %d names", len(c.byOp), len(n.seen))
+		}
+		// The same bytes split elsewhere are another target.
+		if _, err := c.target(name, 6); err == nil {
+			t.Fatalf("%q is a kind", name[:6])
 		}
 	}
 }

@@ -48,6 +48,12 @@ var (
 	errNesting    = errors.New("a header is nested too deeply")
 )
 
+// The hash of header names: FNV-1a, 32 bit.
+const (
+	fnvBasis = 0x811c9dc5
+	fnvPrime = 0x01000193
+)
+
 // needs is what router_needs returned, unpacked.
 type needs struct {
 	body, headers, props bool
@@ -135,17 +141,18 @@ func (f *frame) encode(buf []byte) (int, error) {
 	fits := off <= len(buf)
 
 	if nProp > 0 {
-		props := [frameProps]string{
-			env.Origin.Exchange, env.Origin.RoutingKey, env.ContentType, env.ContentEncoding,
-			env.CorrelationID, env.ReplyTo, env.MessageID, env.Type, env.AppID, env.UserID,
-			env.Origin.Queue, f.filter, env.Expiration, f.target,
+		props := [frameProps]*string{
+			&env.Origin.Exchange, &env.Origin.RoutingKey, &env.ContentType, &env.ContentEncoding,
+			&env.CorrelationID, &env.ReplyTo, &env.MessageID, &env.Type, &env.AppID, &env.UserID,
+			&env.Origin.Queue, &f.filter, &env.Expiration, &f.target,
 		}
-		for i := range props {
-			s := props[i]
+		for i, s := range props {
 			if fits {
-				le.PutUint64(buf[frameHead+8*i:], uint64(uint32(off))|uint64(len(s))<<32)
+				le.PutUint64(buf[frameHead+8*i:], uint64(uint32(off))|uint64(len(*s))<<32)
 			}
-			off = put(buf, off, s)
+			if *s != "" {
+				off = put(buf, off, *s)
+			}
 		}
 	}
 
@@ -155,7 +162,16 @@ func (f *frame) encode(buf []byte) (int, error) {
 			return 0, errHeaderKey
 		}
 		keyOff := off
-		off = put(buf, off, key)
+		off += len(key)
+		hash := uint32(fnvBasis)
+		if off <= len(buf) {
+			// Names are short: copying while hashing costs less than a call.
+			to := buf[keyOff:off]
+			for i := range to {
+				to[i] = key[i]
+				hash = (hash ^ uint32(key[i])) * fnvPrime
+			}
+		}
 		valOff := off
 		var typ, flag uint8
 		if s, ok := value.(string); ok {
@@ -175,7 +191,7 @@ func (f *frame) encode(buf []byte) (int, error) {
 			le.PutUint32(e[4:], uint32(len(key))|uint32(typ)<<16|uint32(flag)<<24)
 			le.PutUint32(e[8:], uint32(valOff))
 			le.PutUint32(e[12:], uint32(off-valOff))
-			le.PutUint32(e[16:], fnv1a(key))
+			le.PutUint32(e[16:], hash)
 		}
 		at += headerEntry
 	}
@@ -265,15 +281,6 @@ func (f *frame) value(w *frameWriter, value any) (typ, flags uint8, err error) {
 		return 0, 0, errHeaderType
 	}
 	return typeInt, 0, nil
-}
-
-// fnv1a is the hash of header names that the ABI prescribes.
-func fnv1a(s string) uint32 {
-	h := uint32(0x811c9dc5)
-	for i := range len(s) {
-		h = (h ^ uint32(s[i])) * 0x01000193
-	}
-	return h
 }
 
 // unixNano is t in ns since 1970, 0 for the zero time, and the nearest there is

@@ -251,12 +251,12 @@ func (g *guest) result() ([]byte, *failure) {
 }
 
 // run takes one message through one stage. It leaves env and d alone when it
-// returns a failure. Start is the time on the monotonic clock.
-func (g *guest) run(start time.Duration, stage router.Stage, env *router.Envelope, d *router.Decision) *failure {
+// returns a failure.
+func (g *guest) run(stage router.Stage, env *router.Envelope, d *router.Decision) *failure {
 	lim := &g.filter.limits
 	g.env, g.logged, g.seeded = env, 0, false
 	defer g.end()
-	g.budget.start(start, lim.Time, lim.Fuel)
+	g.budget.start(lim.Time, lim.Fuel)
 	g.frame.stage = uint8(stage)
 	g.setTarget(stage, d)
 	n, fail := g.put(env)
@@ -295,7 +295,7 @@ func (g *guest) setTarget(stage router.Stage, d *router.Decision) {
 // farewell calls router_close and frees the instance.
 func (g *guest) farewell() {
 	if g.goodbye != nil {
-		g.budget.start(monotonic(), 10*time.Millisecond, g.filter.limits.Fuel)
+		g.budget.start(10*time.Millisecond, g.filter.limits.Fuel)
 		// Best effort: a filter that fails here fails nobody.
 		_ = g.call(g.goodbye)
 	}

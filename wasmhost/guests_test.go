@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -86,7 +87,7 @@ func wat(t testing.TB, text string) []byte {
 		t.Fatal(err)
 	}
 	text = strings.Replace(text, ";; PRELUDE", string(prelude), 1)
-	name := fmt.Sprintf("wat%08x-%d", fnv1a(text), len(text))
+	name := fmt.Sprintf("wat%x", sha256.Sum256([]byte(text)))
 	return built(t, name, func(out string) error {
 		src := out + ".wat"
 		if err := os.WriteFile(src, []byte(text), 0o600); err != nil {

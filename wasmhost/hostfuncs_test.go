@@ -247,6 +247,25 @@ func TestStatelessGuestsAreRecycled(t *testing.T) {
 	}
 }
 
+func TestDurationsAreSampled(t *testing.T) {
+	f, in := load(t, FilterConfig{Module: watFile(t, "pass")})
+	const calls = timedCalls + 10*sampleEvery
+	for n := range uint64(calls) {
+		var d router.Decision
+		if err := in.Run(context.Background(), router.Decide, small("x"), &d); err != nil {
+			t.Fatal(err)
+		}
+		s := f.Stat().Stages[0]
+		var sum uint64
+		for _, c := range s.Duration.Counts {
+			sum += c
+		}
+		if s.Calls != n+1 || sum != s.Duration.Count || s.Calls-s.Duration.Count >= sampleEvery {
+			t.Fatalf("after %d calls: %+v", n+1, s)
+		}
+	}
+}
+
 func TestMetricDefinitions(t *testing.T) {
 	var m guestMetrics
 	for i := range maxMetrics {

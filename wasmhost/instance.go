@@ -47,9 +47,9 @@ func (in *Instance) Run(_ context.Context, stage router.Stage, env *router.Envel
 		}
 		in.adopt(g)
 	}
-	start := monotonic()
-	fail := g.run(start, stage, env, d)
-	in.stat.stages[stage].duration.Observe(monotonic() - start)
+	end := in.stat.begin(stage)
+	fail := g.run(stage, env, d)
+	end.observe()
 	if fail == nil {
 		if g.calls++; g.calls%checkEvery == 0 {
 			in.inspect(g)

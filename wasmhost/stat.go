@@ -28,15 +28,54 @@ type StageStat struct {
 	Stage    router.Stage
 	Calls    uint64
 	Failures map[string]uint64 // by class of [router.FilterError], zeros left out
+
+	// Duration is extrapolated from a sample for lanes with many calls; its
+	// Count may differ from Calls by a few.
 	Duration router.HistogramStat
 }
+
+// Reading the clock twice costs as much as a short filter does. The first
+// calls of a lane are all timed, of the later ones each eighth, and that one
+// counts for eight.
+const (
+	timedCalls  = 1024
+	sampleEvery = 8
+)
 
 // laneStat counts for one lane. Lanes count apart, so that they do not take
 // each other's cache lines.
 type laneStat struct {
-	stages [router.NumStages]struct {
-		failures [len(classes)]atomic.Uint64
-		duration router.Histogram
+	stages [router.NumStages]stageCounters
+}
+
+type stageCounters struct {
+	calls    atomic.Uint64
+	failures [len(classes)]atomic.Uint64
+	timed    router.Histogram // of the first calls
+	sampled  router.Histogram // of the later ones
+}
+
+// timing is one call that is timed, or not.
+type timing struct {
+	hist  *router.Histogram
+	start time.Duration
+}
+
+func (s *laneStat) begin(stage router.Stage) timing {
+	c := &s.stages[stage]
+	n := c.calls.Add(1)
+	switch {
+	case n <= timedCalls:
+		return timing{&c.timed, monotonic()}
+	case n%sampleEvery == 0:
+		return timing{&c.sampled, monotonic()}
+	}
+	return timing{}
+}
+
+func (t timing) observe() {
+	if t.hist != nil {
+		t.hist.Observe(monotonic() - t.start)
 	}
 }
 
@@ -47,6 +86,7 @@ func (s *laneStat) fail(stage router.Stage, class string) {
 // laneTotals is the sum of lanes.
 type laneTotals struct {
 	stages [router.NumStages]struct {
+		calls    uint64
 		failures [len(classes)]uint64
 		duration router.HistogramStat
 	}
@@ -55,16 +95,21 @@ type laneTotals struct {
 func (t *laneTotals) add(s *laneStat) {
 	for i := range s.stages {
 		from, to := &s.stages[i], &t.stages[i]
+		to.calls += from.calls.Load()
 		for c := range from.failures {
 			to.failures[c] += from.failures[c].Load()
 		}
-		h := from.duration.Stat()
-		for b := range h.Counts {
-			to.duration.Counts[b] += h.Counts[b]
-		}
-		to.duration.Count += h.Count
-		to.duration.Sum += h.Sum
+		addHistogram(&to.duration, from.timed.Stat(), 1)
+		addHistogram(&to.duration, from.sampled.Stat(), sampleEvery)
 	}
+}
+
+func addHistogram(to *router.HistogramStat, h router.HistogramStat, weight uint64) {
+	for b := range h.Counts {
+		to.Counts[b] += weight * h.Counts[b]
+	}
+	to.Count += weight * h.Count
+	to.Sum += time.Duration(weight) * h.Sum
 }
 
 // Stat returns the filter's counters.
@@ -93,7 +138,7 @@ func (f *Filter) Stat() Stat {
 			continue
 		}
 		t := &totals.stages[i]
-		st := StageStat{Stage: router.Stage(i), Calls: t.duration.Count, Duration: t.duration, Failures: map[string]uint64{}}
+		st := StageStat{Stage: router.Stage(i), Calls: t.calls, Duration: t.duration, Failures: map[string]uint64{}}
 		for c, n := range t.failures {
 			if n > 0 {
 				st.Failures[classes[c]] = n
@@ -102,12 +147,4 @@ func (f *Filter) Stat() Stat {
 		s.Stages = append(s.Stages, st)
 	}
 	return s
-}
-
-// Mean returns the mean duration of a stage's calls.
-func (s StageStat) Mean() time.Duration {
-	if s.Duration.Count == 0 {
-		return 0
-	}
-	return s.Duration.Sum / time.Duration(s.Duration.Count)
 }

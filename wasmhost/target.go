@@ -14,24 +14,30 @@ const cacheEntries = 512
 // targetCache remembers checked targets by the bytes of their op, so that a
 // filter that routes to the same few targets costs no allocation.
 type targetCache struct {
-	byOp map[string]router.Target
-	key  []byte
+	byOp map[string]*cachedTarget
 }
 
-func (c *targetCache) target(kind, names []byte) (router.Target, error) {
-	c.key = append(append(append(c.key[:0], kind...), 0), names...)
-	if t, ok := c.byOp[string(c.key)]; ok {
-		return t, nil
+type cachedTarget struct {
+	kindLen int
+	target  router.Target
+}
+
+// target returns the target of a TARGET op: its key and value in one piece, and
+// the key's length.
+func (c *targetCache) target(text []byte, kindLen int) (*router.Target, error) {
+	if t, ok := c.byOp[string(text)]; ok && t.kindLen == kindLen {
+		return &t.target, nil
 	}
-	t, err := parseTarget(kind, names)
+	t, err := parseTarget(text[:kindLen], text[kindLen:])
 	if err != nil {
-		return t, err
+		return nil, err
 	}
 	if c.byOp == nil || len(c.byOp) >= cacheEntries {
-		c.byOp = make(map[string]router.Target)
+		c.byOp = make(map[string]*cachedTarget)
 	}
-	c.byOp[string(c.key)] = t
-	return t, nil
+	entry := &cachedTarget{kindLen, t}
+	c.byOp[string(text)] = entry
+	return &entry.target, nil
 }
 
 // parseTarget reads the key and the value of a TARGET op.
