@@ -218,6 +218,19 @@ func TestATokenIsAskedForBeforeAnythingIsTold(t *testing.T) {
 	}
 }
 
+func TestReasonsAreToldToWhoHasTheToken(t *testing.T) {
+	cfg := full()
+	cfg.Token = "s3cret"
+	cfg.Ready = func() (bool, []string) { return false, []string{"dial mq.internal:5671"} }
+	s := start(t, cfg)
+	if got := ask(t, s, "GET", "/readyz"); got.Code != 503 || strings.Contains(got.Body, "mq.internal") {
+		t.Errorf("a stranger gets %+v", got)
+	}
+	if got := ask(t, s, "GET", "/readyz", "Authorization", "Bearer s3cret"); got.Code != 503 || !strings.Contains(got.Body, "mq.internal") {
+		t.Errorf("the operator gets %+v", got)
+	}
+}
+
 func TestOnlyOwnHostNamesAreAnswered(t *testing.T) {
 	local := start(t, full())
 	cfg := full()

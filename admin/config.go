@@ -28,7 +28,8 @@ type Config struct {
 	// neither "localhost" nor a loopback address needs a Token.
 	Listen string
 	// Token is what "Authorization: Bearer" must carry for everything but
-	// /healthz and /readyz. Empty: nobody is asked.
+	// /healthz and /readyz, which without it says no reasons. Empty: nobody is
+	// asked.
 	Token string
 	// Pprof turns /debug/pprof/ on, without the command line, which may hold
 	// secrets.

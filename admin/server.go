@@ -26,6 +26,7 @@ const (
 type Server struct {
 	cfg       Config
 	http      *http.Server
+	door      *guard
 	reloading chan struct{} // full while a reload runs
 	done      chan struct{} // closed when the serving goroutine has ended
 
@@ -43,8 +44,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.defaults()
 	s := &Server{cfg: cfg, reloading: make(chan struct{}, 1), done: make(chan struct{})}
+	s.door = newGuard(s.mux(), host, cfg.Token)
 	s.http = &http.Server{
-		Handler:           http.MaxBytesHandler(newGuard(s.mux(), host, cfg.Token), maxBodyBytes),
+		Handler:           http.MaxBytesHandler(s.door, maxBodyBytes),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
