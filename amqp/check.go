@@ -50,9 +50,19 @@ func check(target router.Target, exchange, key string, env *router.Envelope, fra
 		if len(*p.value) > maxString {
 			return unsendable("property %s is %d bytes long; AMQP allows 255", p.name, len(*p.value))
 		}
-		size += 1 + len(*p.value)
+		if *p.value != "" {
+			size += 1 + len(*p.value)
+		}
 	}
-	size += 1 + 1 + 8 // delivery mode, priority, timestamp
+	if env.DeliveryMode > 0 {
+		size++
+	}
+	if env.Priority > 0 {
+		size++
+	}
+	if !env.Timestamp.IsZero() {
+		size += 8
+	}
 	if env.DeliveryMode > 2 {
 		return unsendable("delivery mode %d; it is 1 (transient) or 2 (persistent)", env.DeliveryMode)
 	}

@@ -100,10 +100,17 @@ func amqpTable(m map[string]any) amqp091.Table {
 	return m
 }
 
+// nests reports whether v must be converted.
 func nests(v any) bool {
-	switch v.(type) {
-	case map[string]any, router.Decimal, []any:
+	switch v := v.(type) {
+	case map[string]any, router.Decimal:
 		return true
+	case []any:
+		for i := range v {
+			if nests(v[i]) {
+				return true
+			}
+		}
 	}
 	return false
 }
@@ -115,16 +122,14 @@ func amqpValue(v any) any {
 	case router.Decimal:
 		return amqp091.Decimal{Scale: v.Scale, Value: v.Value}
 	case []any:
-		for i := range v {
-			if !nests(v[i]) {
-				continue
-			}
-			list := make([]any, len(v))
-			for i := range v {
-				list[i] = amqpValue(v[i])
-			}
-			return list
+		if !nests(v) {
+			return v
 		}
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = amqpValue(v[i])
+		}
+		return list
 	}
 	return v
 }

@@ -90,7 +90,7 @@ func parseURL(raw string) (endpoint, error) {
 	host, p, err := net.SplitHostPort(authority)
 	if err != nil { // no port
 		host, p = strings.TrimSuffix(strings.TrimPrefix(authority, "["), "]"), port
-		if strings.Contains(host, ":") && !strings.HasPrefix(authority, "[") {
+		if strings.Contains(host, ":") && (!strings.HasPrefix(authority, "[") || !strings.HasSuffix(authority, "]")) {
 			return e, errors.New("an IPv6 address is written in brackets: amqp://[::1]:5672/")
 		}
 	}

@@ -98,7 +98,7 @@ func explainLogin(err error, e *endpoint) error {
 
 var (
 	inequivalent = regexp.MustCompile(`inequivalent arg '([^']*)' for (queue|exchange) '([^']*)' in vhost '([^']*)': received (.*) but current is (.*)$`)
-	quotedValue  = regexp.MustCompile(`^(?:the value )?'(.*)'(?: of type '([^']*)')?$`)
+	quotedValue  = regexp.MustCompile(`^(?:the value )?'(.*?)'(?: of type '([^']*)')?$`)
 )
 
 // explain says what the broker's answer to declaring, binding, checking or

@@ -210,7 +210,7 @@ func TestForcedClosesLoseNothing(t *testing.T) {
 	s := b.Sender("test")
 	defer s.Close()
 	acked := make(chan struct{}, 10*n)
-	done := make(chan struct{})
+	enough, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
@@ -228,10 +228,7 @@ func TestForcedClosesLoseNothing(t *testing.T) {
 				})); err != nil {
 					return
 				}
-			case <-ctx.Done():
-				return
-			}
-			if st := b.Stat(); st.Acked >= n {
+			case <-enough:
 				return
 			}
 		}
@@ -253,6 +250,8 @@ func TestForcedClosesLoseNothing(t *testing.T) {
 		q, err := ch.QueueDeclarePassive(from, true, false, false, false, nil)
 		return err == nil && q.Messages == 0 && b.Stat().InFlight == 0 && len(c.deliveries) == 0
 	})
+	close(enough)
+	<-done
 	if err := c.end(); err != nil {
 		t.Fatal(err)
 	}

@@ -78,8 +78,8 @@ func (s *supply) get(ctx context.Context) (*conn, error) {
 	}
 }
 
-// once waits for a connection, or for the end of a try that began no earlier
-// than the call.
+// once waits for a connection, or for the end of the try that runs or comes
+// next.
 func (s *supply) once(ctx context.Context) (*conn, error) {
 	c, first, _, changed := s.state()
 	for {
