@@ -31,7 +31,7 @@ type coder struct {
 	m      *module
 	frames []frame
 	out    []byte // the rewritten body of the function at hand
-	charge []byte // the code that charges one unit
+	charge []byte // the code that charges one unit in it
 
 	// Of the function at hand:
 	locals  uint64 // parameters included
@@ -49,7 +49,7 @@ func (m *module) codeSection(r *reader) {
 	}
 	m.info.CodeSize = r.remaining()
 	m.code = make([]byte, 0, r.remaining()+r.remaining()/4+64)
-	c := &coder{m: m, charge: m.appendCharge(nil, 1)}
+	c := &coder{m: m}
 	most := maxGrowth*len(m.in) + growthSlack
 	var spent time.Duration
 	for i := range n {
@@ -80,8 +80,11 @@ func (c *coder) rewrite(r *reader, params int) {
 	start := r.pos
 	declared := c.readLocals(r, params)
 	b, p := r.b, r.pos
-	out := append(c.out[:0], b[start:p]...)
-	out = m.appendCharge(out, 1+declared/localsPerUnit)
+	groups, after := leb(b, start)
+	out := append(appendU32(c.out[:0], groups+1), b[after:p]...)
+	out = append(out, 1, byte(I64)) // the local that charges use
+	out = m.appendCharge(out, 1+declared/localsPerUnit, uint32(c.locals))
+	c.charge = m.appendCharge(c.charge[:0], 1, uint32(c.locals))
 	c.blocks, c.loops, c.targets, c.run = 1, 0, 0, 0
 	c.frames = append(c.frames[:0], frame{kind: shapeBlock})
 	m.info.ChargePoints++

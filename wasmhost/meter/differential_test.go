@@ -97,3 +97,157 @@ func TestMeteredModuleIsRefusedAsInput(t *testing.T) {
 		t.Errorf("metering twice: %v, want a refusal that names %s", err, FuelModule)
 	}
 }
+
+func TestCGuestBehavesTheSame(t *testing.T) {
+	units := differential(t, cGuest(t), calls("prepare", "find", "hash", "sort", "sort"))
+	if want := units[2]; want < 250 {
+		t.Errorf("hashing 1 KB byte by byte cost %d units", want)
+	}
+}
+
+func TestGoGuestBehavesTheSame(t *testing.T) {
+	wasm := goGuest(t)
+	m := mustInstrument(t, wasm, Limits{})
+	if len(m.Bytes) > len(wasm)*115/100 {
+		t.Errorf("%d bytes became %d", len(wasm), len(m.Bytes))
+	}
+	compiledPlain, compiledMetered := newHost(t).withWASI(t), newHost(t).withWASI(t)
+	plain, in := compiledPlain.instantiate(t, wasm), compiledMetered.instantiate(t, m.Bytes)
+	for _, c := range calls("decode 1", "decode 50", "decode 200") {
+		want, got := plain.call(c.name, c.args...), in.call(c.name, c.args...)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s(%d) without and with metering (-want +got):\n%s", c.name, c.args, diff)
+		}
+	}
+	if in.used() < 10_000 {
+		t.Errorf("%d units used", in.used())
+	}
+	compiledMetered.budget = 1 << 20
+	if out := in.call("spin"); !strings.Contains(out.Err, errSpent.Error()) {
+		t.Errorf("endless loop: %+v", out)
+	}
+}
+
+func TestModuleTellsWhatTheHostWantsToKnow(t *testing.T) {
+	got := mustInstrument(t, watText(t, `(module
+		(import "router" "log" (func (param i32 i32 i32)))
+		(import "env" "limit" (global (mut i64)))
+		(table 3 funcref)
+		(memory (export "memory") 2 10000)
+		(global (export "version") f32 (f32.const 1))
+		(data (i32.const 0) "hello")
+		(func (export "router_decide") (param i32 i32) (result i64) (i64.const 0))
+		(func $init)
+		(start $init))`), Limits{})
+	got.Bytes = nil
+	want := &Module{
+		Imports: []Import{
+			{Module: "router", Name: "log", Kind: KindFunction, Params: []ValueType{I32, I32, I32}, Results: []ValueType{}},
+			{Module: "env", Name: "limit", Kind: KindGlobal, Type: I64, Mutable: true},
+		},
+		Exports: []Export{
+			{Name: "memory", Kind: KindMemory},
+			{Name: "version", Kind: KindGlobal, Type: F32},
+			{Name: "router_decide", Kind: KindFunction, Params: []ValueType{I32, I32}, Results: []ValueType{I64}},
+		},
+		HasMemory: true, MemoryMinPages: 2, MemoryMaxPages: 256,
+		Functions: 2, Tables: 1, TableElements: 3, Globals: 2, DataSize: 5, CodeSize: 8, HasStart: true, ChargePoints: 2,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("module (-want +got):\n%s", diff)
+	}
+}
+
+// A table without maximum would grow until the process is out of memory.
+func TestTablesGrowToTheLimitOnly(t *testing.T) {
+	m := mustInstrument(t, watText(t, `(module (table 1 externref)
+		(func (export "grow") (param i32) (result i32) (table.grow 0 (ref.null extern) (local.get 0))))`), Limits{TableElements: 100})
+	in := newHost(t).instantiate(t, m.Bytes)
+	for _, step := range []struct {
+		n    uint64
+		want uint32
+	}{{4_000_000_000, 1<<32 - 1}, {100, 1<<32 - 1}, {99, 1}, {1, 1<<32 - 1}} {
+		out := in.call("grow", step.n)
+		if out.Err != "" || uint32(out.Results[0]) != step.want {
+			t.Errorf("table.grow by %d: %+v, want %d", step.n, out, int32(step.want))
+		}
+	}
+}
+
+func TestMemoryGrowsToTheLimitOnly(t *testing.T) {
+	m := mustInstrument(t, watText(t, `(module (memory 1)
+		(func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))`), Limits{MemoryPages: 4})
+	in := newHost(t).instantiate(t, m.Bytes)
+	for _, step := range []struct {
+		n     uint64
+		want  uint32
+		units int64
+	}{{1 << 31, 1<<32 - 1, 2}, {4, 1<<32 - 1, 2}, {3, 1, 3*1024 + 2}, {0, 4, 2}} {
+		before := in.used()
+		out := in.call("grow", step.n)
+		if out.Err != "" || uint32(out.Results[0]) != step.want {
+			t.Errorf("memory.grow by %d: %+v, want %d", step.n, out, int32(step.want))
+		}
+		if units := in.used() - before; units != step.units {
+			t.Errorf("memory.grow by %d: %d units, want %d", step.n, units, step.units)
+		}
+	}
+}
+
+func TestTracesKeepTheNamesOfFunctions(t *testing.T) {
+	wasm := watText(t, `(module (import "host" "add" (func $add (param i32 i32) (result i32)))
+		(memory 1)
+		(func $inner (memory.fill (i32.const 65530) (i32.const 0) (i32.const 100)))
+		(func $outer (export "f") (call $inner)))`, "--debug-names")
+	m := mustInstrument(t, wasm, Limits{})
+	if m.FunctionNames != 3 {
+		t.Errorf("%d names kept, want 3", m.FunctionNames)
+	}
+	in := newHost(t).instantiate(t, m.Bytes)
+	_, err := in.ExportedFunction("f").Call(t.Context())
+	if err == nil || !strings.Contains(err.Error(), ".inner()") || !strings.Contains(err.Error(), ".outer()") {
+		t.Errorf("trace does not name inner and outer: %v", err)
+	}
+	if !strings.Contains(err.Error(), "out of bounds memory access") {
+		t.Errorf("outcome %v, want the trap of the source module", err)
+	}
+}
+
+func TestDamagedNamesAreDropped(t *testing.T) {
+	good := function(nil, nil)
+	section := func(parts ...[]byte) []byte {
+		return bin(bytes.Clone(good)).section(secCustom, append([][]byte{sized([]byte("name"))}, parts...)...)
+	}
+	for name, wasm := range map[string][]byte{
+		"count":          section([]byte{1}, sized([]byte{0xff, 0xff, 0xff, 0xff, 0x0f})),
+		"subsection":     section([]byte{1, 0x7f}),
+		"index":          section([]byte{1}, sized([]byte{1, 5, 1, 'x'})),
+		"twice":          section([]byte{1}, sized([]byte{2, 0, 1, 'x', 0, 1, 'y'})),
+		"not UTF-8":      section([]byte{1}, sized([]byte{1, 0, 1, 0xff})),
+		"left over":      section([]byte{1}, sized([]byte{1, 0, 1, 'x', 0})),
+		"locals only":    section([]byte{2}, sized([]byte{0xff, 0xff, 0xff, 0xff, 0x0f})),
+		"before code":    append(header().section(secCustom, sized([]byte("name")), []byte{1}, sized([]byte{0})), good[8:]...),
+		"module's name":  section([]byte{0}, sized(sized([]byte("evil")))),
+		"another custom": bin(bytes.Clone(good)).section(secCustom, sized([]byte("producers")), []byte{1, 2, 3}),
+	} {
+		m, err := Instrument(wasm, Limits{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if m.FunctionNames != 0 || bytes.Contains(m.Bytes, []byte("name")) || bytes.Contains(m.Bytes, []byte("evil")) {
+			t.Errorf("%s: %d names kept", name, m.FunctionNames)
+		}
+	}
+}
+
+func TestTailCalls(t *testing.T) {
+	wasm := watText(t, `(module (import "host" "add" (func $add (param i32 i32) (result i32))) (table 1 funcref)
+		(func $f (export "f") (param i32) (result i32) (return_call $f (local.get 0)))
+		(func (export "g") (param i32) (result i32) (return_call_indirect (param i32) (result i32) (local.get 0) (i32.const 0))))`,
+		"--enable-tail-call")
+	m := mustInstrument(t, wasm, Limits{TailCalls: true})
+	if !bytes.Contains(m.Bytes, []byte{0x12, 2, opEnd}) {
+		t.Error("return_call 1 did not become return_call 2")
+	}
+}

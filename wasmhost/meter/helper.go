@@ -72,24 +72,28 @@ func (m *module) appendHelper(dst []byte, k helperKind) []byte {
 	body = append(body, opGlobalGet)
 	body = appendU32(body, m.fuelGlobal())
 	body = append(body, opLocalGet, 3)
-	body = m.appendPayment(body)
+	body = m.appendPayment(body, 3)
 	body = append(body, opLocalGet, result, opEnd)
 	return append(appendU32(dst, uint32(len(body))), body...)
 }
 
 // appendCharge appends code that charges units at any place between two
-// instructions: it neither needs nor leaves operands.
-func (m *module) appendCharge(dst []byte, units uint64) []byte {
+// instructions: it neither needs nor leaves operands. It overwrites local i64
+// number local.
+func (m *module) appendCharge(dst []byte, units uint64, local uint32) []byte {
 	dst = appendU32(append(dst, opGlobalGet), m.fuelGlobal())
 	dst = appendS64(append(dst, opI64Const), int64(units))
-	return m.appendPayment(dst)
+	return m.appendPayment(dst, local)
 }
 
 // appendPayment appends code that takes the credit and a price from the stack,
-// stores the difference, and calls the fuel function if it is negative.
-func (m *module) appendPayment(dst []byte) []byte {
-	dst = appendU32(append(dst, opI64Sub, opGlobalSet), m.fuelGlobal())
-	dst = appendU32(append(dst, opGlobalGet), m.fuelGlobal())
+// stores the difference, and calls the fuel function if it is negative. The
+// local saves the compiler, which does not see that a global was just written,
+// a load that waits for the store.
+func (m *module) appendPayment(dst []byte, local uint32) []byte {
+	dst = appendU32(append(dst, opI64Sub, opLocalTee), local)
+	dst = appendU32(append(dst, opGlobalSet), m.fuelGlobal())
+	dst = appendU32(append(dst, opLocalGet), local)
 	dst = append(dst, opI64Const, 0, opI64LtS, opIf, blockEmpty, opCall)
 	return append(appendU32(dst, uint32(m.importedFuncs)), opEnd)
 }

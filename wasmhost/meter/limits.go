@@ -65,7 +65,7 @@ func DefaultLimits() Limits {
 		ElementSegments: 16_384,
 		ElementItems:    131_072,
 		MemoryPages:     256,
-		DataSegments:    32_768,
+		DataSegments:    200_000,
 		DataSize:        16 << 20,
 
 		BodySize:       1 << 20,
