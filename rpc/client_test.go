@@ -422,6 +422,9 @@ func TestOddRepliesDisturbNobody(t *testing.T) {
 		if st := c.Stat(); st.Malformed != 4 || st.LateReplies != 4 || st.Replies != 2 {
 			t.Errorf("%+v", st)
 		}
+		if acked, _, unacked := b.count(); acked != 12 || unacked != 0 {
+			t.Errorf("%d acknowledged, %d in hand", acked, unacked)
+		}
 	})
 }
 
