@@ -85,14 +85,15 @@ func TestValuesSurviveTheWayThroughGo(t *testing.T) {
 
 func TestTheScannerTakesWhatPythonTakes(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
-	for _, text := range []string{`0`, `-0.5E+7`, ` {} `, `[1,2]`, `"\u00FF\/"`, `NaN`, `-Infinity`, "\t[\r\n]", `{"a":{"a":[{}]}}`, deep(oslo.MaxDepth)} {
+	objects := func(n int) string { return strings.Repeat(`{"a":`, n-1) + "{}" + strings.Repeat("}", n-1) }
+	for _, text := range []string{`0`, `-0.5E+7`, ` {} `, `[1,2]`, `"\u00FF\/"`, `NaN`, `-Infinity`, "\t[\r\n]", `{"a":{"a":[{}]}}`, deep(oslo.MaxDepth), objects(oslo.MaxDepth)} {
 		if _, err := oslo.ParseRaw([]byte(text)); err != nil {
 			t.Errorf("%.40s: %v", text, err)
 		}
 	}
 	for _, text := range []string{
 		``, ` `, `01`, `-`, `+1`, `.5`, `1.`, `1e`, `nul`, `nan`, `-NaN`, `[1,]`, `[1 2]`, `{"a"}`, `{"a":}`, `{a:1}`, `{"a":1,}`, `{"a":1`, `"`, `"\x"`, `"\u12g4"`, `"\u1`,
-		"\"\n\"", `[1]]`, `1 2`, `{"a":1}x`, "\ufeff1", deep(oslo.MaxDepth + 1),
+		"\"\n\"", `[1]]`, `1 2`, `{"a":1}x`, "\ufeff1", deep(oslo.MaxDepth + 1), objects(oslo.MaxDepth + 1),
 	} {
 		if _, err := oslo.ParseRaw([]byte(text)); !errors.Is(err, oslo.ErrSyntax) {
 			t.Errorf("%.40q: %v", text, err)
