@@ -60,11 +60,15 @@ func (m *module) codeSection(r *reader) {
 			overLimit(at, "bytes of function body", uint64(len(body)), m.limits.BodySize, "BodySize", "split the function")
 		}
 		c.rewrite(&reader{b: r.b[:r.pos], pos: r.pos - len(body)}, m.types[m.funcTypes[m.function]].params)
-		m.code = append(appendU32(m.code, uint32(len(c.out))), c.out...)
-		if len(m.code) > most {
-			overLimit(at, "bytes of metered code", uint64(len(m.code)), most, "ModuleSize",
+		need := len(m.code) + 5 + len(c.out)
+		if need > most {
+			overLimit(at, "bytes of metered code", uint64(need), most, "ModuleSize",
 				"too many loops and functions for the size of the module; merge them")
 		}
+		if need > cap(m.code) { // rare, and then once
+			m.code = append(make([]byte, 0, most), m.code...)
+		}
+		m.code = append(appendU32(m.code, uint32(len(c.out))), c.out...)
 		if spent += c.compileTime(); spent > m.limits.CompileTime {
 			overTime(at, spent, m.limits.CompileTime)
 		}
