@@ -106,6 +106,7 @@ func TestAFailedNotificationComesAgainWithoutSpinning(t *testing.T) {
 			t.Errorf("at once: %v", got)
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if diff := cmp.Diff([]string{"1", "2", "3", "2", "3", "4", "3"}, got); diff != "" {
 			t.Errorf("after %v (-want +got):\n%s", time.Since(start), diff)
 		}

@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,9 +15,9 @@ import (
 func TestWhatNobodyWaitsForIsNotSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker("shop")
-		tries := 0
+		var tries atomic.Int64
 		b.answer = func(router.Target, *router.Envelope) error {
-			tries++
+			tries.Add(1)
 			return router.ErrNacked
 		}
 		c := newClient(t, b)
@@ -32,10 +33,11 @@ func TestWhatNobodyWaitsForIsNotSentAgain(t *testing.T) {
 			if err := operation(ctx); !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
-			before := tries
+			before := tries.Load()
 			time.Sleep(time.Minute)
-			if tries != before || before == 0 {
-				t.Errorf("%d tries, then %d more", before, tries-before)
+			synctest.Wait()
+			if more := tries.Load() - before; more != 0 || before == 0 {
+				t.Errorf("%d tries, then %d more", before, more)
 			}
 		}
 		if st := c.Stat(); st.Retrying != 0 || st.Waiting != 0 {

@@ -78,6 +78,7 @@ func TestWorkersAreBounded(t *testing.T) {
 			t.Errorf("%d acknowledged, %d in hand, %d running", acked, unacked, s.Stat().Running)
 		}
 		time.Sleep(11 * time.Second)
+		synctest.Wait()
 		if acked, _, _ := b.count(); acked != 30 || most.Load() != 3 {
 			t.Errorf("%d acknowledged, at most %d at once", acked, most.Load())
 		}
@@ -170,8 +171,10 @@ func TestDeadCallersDelayNobody(t *testing.T) {
 			t.Errorf("%d replies wait", n)
 		}
 		time.Sleep(30 * time.Second)
+		synctest.Wait()
 		b.change(func() { b.queues["dead-7"] = nil }) // this one comes back
 		time.Sleep(31 * time.Second)
+		synctest.Wait()
 		st := s.Stat()
 		if st.GaveUp != 63 || st.Replies != 2 || st.Retrying != 0 || len(b.queues["dead-7"]) != 1 {
 			t.Errorf("%+v", st)
@@ -186,6 +189,7 @@ func TestDeadCallersDelayNobody(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		b.put("shop", request("again", "dead-1"))
 		synctest.Wait()
 		if st := s.Stat(); st.ToGone != 1 || st.Retrying != 1 {
@@ -207,10 +211,12 @@ func TestAReplyIsNotTriedLongerThanItsCallerWaits(t *testing.T) {
 		env.Expiration = "5000"
 		b.put("shop", env)
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		if n := s.Stat().Retrying; n != 1 || deadline != 5*time.Second {
 			t.Errorf("%d wait, the handler had %v", n, deadline)
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if st := s.Stat(); st.Retrying != 0 || st.GaveUp != 1 {
 			t.Errorf("%+v", st)
 		}
@@ -225,6 +231,7 @@ func TestRepliesToDirectReplyToAreSentOnce(t *testing.T) {
 		env.CorrelationID, env.ReplyTo = "1", "amq.rabbitmq.reply-to.g1h2"
 		b.put("shop", env)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if st := s.Stat(); st.Replies != 1 || st.Retried != 0 {
 			t.Errorf("%+v", st)
 		}
@@ -283,14 +290,17 @@ func TestWhatComesTwiceRunsOnce(t *testing.T) {
 					t.Errorf("%d acknowledged while it runs", acked)
 				}
 				time.Sleep(2 * time.Second)
+				synctest.Wait()
 				b.put("shop", request("1", "replies"))
 				synctest.Wait()
 				if acked, _, unacked := b.count(); acked != 3 || unacked != 0 || ran.Load() != 1 || s.Stat().Duplicates != 2 || len(b.queues["replies"]) != 1 {
 					t.Errorf("%d acknowledged, %d in hand, ran %d times, %+v", acked, unacked, ran.Load(), s.Stat())
 				}
 				time.Sleep(3 * time.Minute)
+				synctest.Wait()
 				b.put("shop", request("1", "replies"))
 				time.Sleep(2 * time.Second)
+				synctest.Wait()
 				if ran.Load() != 2 {
 					t.Errorf("ran %d times after the window", ran.Load())
 				}
