@@ -18,6 +18,7 @@ type Host struct {
 	logger  *slog.Logger
 	timeout time.Duration // of one compilation
 	cache   wazero.CompilationCache
+	onDisk  bool
 
 	compiles singleflight.Group // by content, so that a module is compiled once
 	work     sync.WaitGroup     // compilations, those given up included
@@ -52,6 +53,7 @@ func New(_ context.Context, cfg Config) (_ *Host, err error) {
 	if h.cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
 		return nil, fmt.Errorf("compilation cache %s: %w", dir, err)
 	}
+	h.onDisk = true
 	return h, nil
 }
 
@@ -149,7 +151,7 @@ func (h *Host) compileNow(ctx context.Context, module []byte, memory int64) (pro
 		return program{}, ErrClosed
 	}
 	h.work.Go(func() {
-		p, err := buildProgram(h.cache, module, memory)
+		p, err := h.build(module, memory)
 		select {
 		case done <- outcome{p, err}:
 		case <-ctx.Done():
@@ -167,12 +169,30 @@ func (h *Host) compileNow(ctx context.Context, module []byte, memory int64) (pro
 	}
 }
 
+// build compiles with the disk cache, and without it when that fails: a full disk
+// or a damaged file is no reason not to start.
+func (h *Host) build(module []byte, memory int64) (program, error) {
+	p, err := buildProgram(h.cache, module, memory)
+	if err == nil || !h.onDisk {
+		return p, err
+	}
+	p, again := buildProgram(nil, module, memory)
+	if again != nil {
+		return p, again
+	}
+	h.logger.Warn("compiled without the cache", slog.String("component", "wasmhost"), slog.Any("err", err))
+	return p, nil
+}
+
 func buildProgram(cache wazero.CompilationCache, module []byte, memory int64) (p program, err error) {
 	ctx := context.Background()
-	p.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().
-		WithCompilationCache(cache).
-		WithMemoryLimitPages(uint32(memory/pageSize)).
-		WithCoreFeatures(api.CoreFeaturesV2))
+	config := wazero.NewRuntimeConfigCompiler().
+		WithMemoryLimitPages(uint32(memory / pageSize)).
+		WithCoreFeatures(api.CoreFeaturesV2)
+	if cache != nil {
+		config = config.WithCompilationCache(cache)
+	}
+	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	defer func() {
 		if r := recover(); r != nil { // a defect of the compiler must not end the process
 			err = fmt.Errorf("%w: the compiler gave up: %v", ErrModule, r)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -210,6 +211,72 @@ func TestCache(t *testing.T) {
 	})
 	if err != nil || files != 1 {
 		t.Errorf("%d files in the cache, want 1; %v", files, err)
+	}
+}
+
+func TestDamagedCacheIsNoObstacle(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	start := func(spoil func(h *Host)) string {
+		var logs logBuffer
+		h, err := New(context.Background(), Config{CacheDir: dir, Logger: slog.New(slog.NewJSONHandler(&logs, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(h)
+		if _, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: watFile(t, "pass")}); err != nil {
+			t.Error(err)
+		}
+		if err := h.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		return logs.buf.String()
+	}
+	if out := start(func(*Host) {}); out != "" {
+		t.Errorf("logged %s", out)
+	}
+	files := func(change func(path string) error) {
+		n := 0
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			n++
+			return change(path)
+		})
+		if err != nil || n == 0 {
+			t.Fatalf("%d files, %v", n, err)
+		}
+	}
+	out := start(func(*Host) {
+		files(func(path string) error {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			data[len(data)/2] ^= 0xff // amid the machine code
+			return os.WriteFile(path, data, 0o600)
+		})
+	})
+	if !strings.Contains(out, "compiled without the cache") {
+		t.Errorf("a damaged file: logged %q", out)
+	}
+	out = start(func(*Host) { // nothing can be written
+		files(func(path string) error {
+			parent := filepath.Dir(path)
+			if err := os.RemoveAll(parent); err != nil {
+				return err
+			}
+			if err := os.WriteFile(parent, nil, 0o600); err != nil {
+				return err
+			}
+			return filepath.SkipAll
+		})
+	})
+	if !strings.Contains(out, "compiled without the cache") {
+		t.Errorf("no directory: logged %q", out)
 	}
 }
 
