@@ -1,0 +1,58 @@
+package filters_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// order is about 1 KiB of JSON with the field type at three quarters.
+var order = []byte(`{"id":"` + strings.Repeat("7", 40) + `","lines":[` + strings.Repeat(`{"sku":"abcdefgh","count":3,"price":12.5},`, 16) +
+	`{}],"type":"created","customer":{"email":"a@example.org","tenant":"acme"},"note":"` + strings.Repeat("n", 180) + `"}`)
+
+func BenchmarkStock(b *testing.B) {
+	routes := func(n int) map[string]any {
+		m := map[string]any{"created": "queue:orders.created"}
+		for i := range n - 1 {
+			m[fmt.Sprintf("type-%d", i)] = fmt.Sprintf("queue:q%d", i)
+		}
+		return m
+	}
+	for _, c := range []struct {
+		name, filter string
+		config       map[string]any
+		stage        router.Stage
+	}{
+		{"content-router/header", "content-router", map[string]any{"field": "header:h3", "routes": map[string]any{"value": "queue:q"}}, router.Decide},
+		{"content-router/body", "content-router", map[string]any{"field": "body:type", "routes": routes(3)}, router.Decide},
+		{"content-router/body-10000-routes", "content-router", map[string]any{"field": "body:type", "routes": routes(10000)}, router.Decide},
+		{"context-packer/unpack", "context-packer", map[string]any{"tenant": map[string]any{"from": "header:h3"}}, router.Unpack},
+		{"context-packer/redact", "context-packer", map[string]any{"redact": map[string]any{"fields": []any{"customer.email"}}}, router.Pack},
+		{"messagepack/encode", "messagepack", map[string]any{"encode": "json-to-msgpack"}, router.Encode},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			f, err := loadFilter(b, c.filter, stock(b, c.filter), c.config)
+			if err != nil {
+				b.Fatal(err)
+			}
+			headers := map[string]any{}
+			for i := range 12 {
+				headers[fmt.Sprintf("h%d", i)] = "value"
+			}
+			ctx := context.Background()
+			template := router.NewEnvelope(headers, order)
+			var d router.Decision
+			b.SetBytes(int64(len(order)))
+			for b.Loop() {
+				env := template.Clone()
+				d.Reset()
+				if err := f.Run(ctx, c.stage, &env, &d); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
