@@ -126,6 +126,14 @@ func TestSettlerSendsWhatHandlersWantAndNothingElse(t *testing.T) {
 	})
 }
 
+// seen returns how many acks were sent, how many of them for many, and how
+// many deliveries are unacknowledged.
+func (b *brokerSide) seen() [3]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return [3]int{b.acks, b.multiple, len(b.unacked)}
+}
+
 // startSettler runs a settler over a broker's side in a synctest bubble.
 func startSettler(t *testing.T, prefetch, delivered int) (*settler, *brokerSide, func()) {
 	b := &brokerSide{t: t, settled: map[uint64]uint8{}}
@@ -146,33 +154,25 @@ func TestAcksAreGathered(t *testing.T) {
 		for tag := range uint64(10) {
 			s.Ack(10 - tag) // in any order
 		}
-		synctest.Wait()
-		if b.acks != 0 {
-			t.Errorf("%d acks were sent at once; want them to wait for others", b.acks)
+		check := func(when string, acks, multiple, unacked int) {
+			t.Helper()
+			synctest.Wait()
+			if got, want := b.seen(), [3]int{acks, multiple, unacked}; got != want {
+				t.Errorf("%s: acks, acks for many, unacknowledged: %v; want %v", when, got, want)
+			}
 		}
+		check("before the delay", 0, 0, 200)
 		time.Sleep(ackDelay)
-		synctest.Wait()
-		if b.acks != 1 || len(b.unacked) != 190 {
-			t.Errorf("after the delay: %d acks, %d unacknowledged; want 1 and 190", b.acks, len(b.unacked))
-		}
+		check("after the delay", 1, 1, 190)
 		for tag := range uint64(ackBatch) {
 			s.Ack(11 + tag)
 		}
-		synctest.Wait()
-		if b.acks != 2 || len(b.unacked) != 190-ackBatch {
-			t.Errorf("after a batch: %d acks, %d unacknowledged", b.acks, len(b.unacked))
-		}
+		check("after a batch", 2, 2, 190-ackBatch)
 		s.Ack(100) // behind open ones
 		time.Sleep(10 * ackDelay)
-		synctest.Wait()
-		if b.acks != 2 {
-			t.Errorf("an ack behind an open delivery was sent at once")
-		}
+		check("behind a gap", 2, 2, 190-ackBatch)
 		time.Sleep(ackGap)
-		synctest.Wait()
-		if b.acks != 3 || b.multiple != 2 {
-			t.Errorf("acks = %d, for many %d; want 3 and 2", b.acks, b.multiple)
-		}
+		check("after the gap's time", 3, 2, 189-ackBatch)
 		stop()
 	})
 }
@@ -184,8 +184,8 @@ func TestAHeadThatStaysDoesNotHoldTheWindow(t *testing.T) {
 			s.Ack(tag)
 		}
 		synctest.Wait() // half the window: no time passes
-		if len(b.unacked) != 4 {
-			t.Errorf("%d are unacknowledged, want 4", len(b.unacked))
+		if n := b.seen()[2]; n != 4 {
+			t.Errorf("%d are unacknowledged, want 4", n)
 		}
 		stop()
 	})
