@@ -27,24 +27,44 @@ type Object struct {
 // They share memory with text. Errors wrap [ErrSyntax], or [ErrMessage] if the
 // text is JSON but no object.
 func ParseObject(text []byte) (Object, error) {
-	start, end, err := scanWhole(text)
+	start := skipSpace(text, 0)
+	if start == len(text) || text[start] != '{' {
+		raw, err := ParseRaw(text)
+		if err == nil {
+			err = fmt.Errorf("%w: %s where an object should be", ErrMessage, raw.kind())
+		}
+		return Object{}, err
+	}
+	o := Object{members: make([]Member, 0, 12)}
+	end, err := scanObject(text, start, 0, func(key, value []byte) error {
+		o.members = append(o.members, Member{Key: keyName(key), Value: Raw(value), quoted: key})
+		return nil
+	})
 	if err != nil {
 		return Object{}, err
 	}
-	return splitObject(text[start:end:end])
+	if i := skipSpace(text, end); i != len(text) {
+		return Object{}, syntaxError(i, "text after the value")
+	}
+	o.source = text[start:end:end]
+	return o, nil
 }
 
-// splitObject splits a value that the scanner has accepted.
-func splitObject(text []byte) (Object, error) {
-	if text[0] != '{' {
-		return Object{}, fmt.Errorf("%w: %s where an object should be", ErrMessage, Raw(text).kind())
+// keyName returns the text of a quoted name, without allocating for those that
+// every message has.
+func keyName(quoted []byte) string {
+	for _, known := range knownKeys {
+		if len(quoted) == len(known)+2 && string(quoted[1:len(quoted)-1]) == known {
+			return known
+		}
 	}
-	o := Object{source: text, members: make([]Member, 0, 12)}
-	_, err := scanObject(text, 0, 0, func(key, value []byte) error {
-		o.members = append(o.members, Member{Key: string(unquote(key)), Value: Raw(value), quoted: key})
-		return nil
-	})
-	return o, err
+	return string(unquote(quoted))
+}
+
+var knownKeys = [...]string{
+	keyVersion, keyMessage, keyMsgID, keyReplyQueue, keyTimeout, keyUniqueID,
+	"method", "args", "namespace", "version", "result", "failure", "ending",
+	"message_id", "publisher_id", "event_type", "priority", "payload", "timestamp",
 }
 
 // Len returns how many members there are.

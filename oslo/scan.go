@@ -28,10 +28,23 @@ func scanValue(s []byte, i, depth int) (int, error) {
 	case '[':
 		return scanArray(s, i, depth, nil)
 	}
-	for _, word := range [...]string{"null", "true", "false", "NaN", "Infinity", "-Infinity"} {
-		if len(s)-i >= len(word) && string(s[i:i+len(word)]) == word {
-			return i + len(word), nil
-		}
+	var word string
+	switch s[i] {
+	case 'n':
+		word = "null"
+	case 't':
+		word = "true"
+	case 'f':
+		word = "false"
+	case 'N':
+		word = "NaN"
+	case 'I':
+		word = "Infinity"
+	case '-':
+		word = "-Infinity"
+	}
+	if word != "" && len(s)-i >= len(word) && string(s[i:i+len(word)]) == word {
+		return i + len(word), nil
 	}
 	return scanNumber(s, i)
 }

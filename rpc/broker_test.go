@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -211,5 +212,44 @@ func TestALostReplyQueueIsMadeAgain(t *testing.T) {
 	close(goOn)
 	if _, err := c.Call(t.Context(), target, rpc.Request{Method: "m"}); err != nil {
 		t.Errorf("the next call: %v", err)
+	}
+}
+
+func TestTheDeadlineCoversAnUnreachableBroker(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that nothing answers on
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	b, err := amqp.New(amqp.Config{URLs: []string{"amqp://" + l.Addr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = b.Close(ctx)
+	})
+	c := ports{func() router.Sender { return b.Sender(t.Name()) }, b, declare(b)}.client(t, rpc.Oslo{}, rpc.Layout{})
+	for name, operation := range map[string]func(context.Context) error{
+		"call": func(ctx context.Context) error {
+			_, err := c.Call(ctx, shop, rpc.Request{Method: "m"})
+			return err
+		},
+		"cast": func(ctx context.Context) error { return c.Cast(ctx, shop, rpc.Request{Method: "m"}) },
+		"notify": func(ctx context.Context) error {
+			return c.Notify(ctx, router.Target{Kind: router.TargetNotify, Topic: "n", Priority: "info"}, rpc.Notification{EventType: "e", PublisherID: "p"})
+		},
+		"send": func(ctx context.Context) error {
+			env := router.NewEnvelope(nil, nil)
+			return c.Send(ctx, router.Target{Kind: router.TargetQueue, Queue: "q"}, &env)
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if err := operation(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
 	}
 }
