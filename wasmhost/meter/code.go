@@ -62,8 +62,7 @@ func (m *module) codeSection(r *reader) {
 		c.rewrite(&reader{b: r.b[:r.pos], pos: r.pos - len(body)}, m.types[m.funcTypes[m.function]].params)
 		need := len(m.code) + 5 + len(c.out)
 		if need > most {
-			overLimit(at, "bytes of metered code", uint64(need), most, "ModuleSize",
-				"too many loops and functions for the size of the module; merge them")
+			overGrowth(at, need, most)
 		}
 		if need > cap(m.code) { // rare, and then once
 			m.code = append(make([]byte, 0, most), m.code...)

@@ -95,3 +95,13 @@ func overTime(at int, have, limit time.Duration) {
 		Advice: "split the large functions or raise the limit CompileTime",
 	}})
 }
+
+// overGrowth reports that the charges take more room than the module. The bound
+// is fixed: it is what keeps the memory of Instrument in proportion to its input.
+func overGrowth(at, have, most int) {
+	panic(bailout{&Error{
+		Reason: ErrLimit, Offset: at,
+		What:   fmt.Sprintf("%d bytes of metered code, at most %d for a module of this size", have, most),
+		Advice: "it has too many tiny loops and functions, merge them (-O2)",
+	}})
+}

@@ -50,6 +50,10 @@ var corpus = []struct {
 			"grow 1000000", "grow -1", "grow 1", "size", "tinit 0 0 3", "call 0", "call 1", "call 2", "tinit 0 0 -1", "call 5", "call 99",
 			"tcopy 0 0 3", "callb 1", "tfill 4 5", "call 8", "call 9", "tsize", "tgrow 10", "tsize", "call 15", "tgrow 100", "tgrow -1",
 			"isnull 9", "setnull 0", "isnull 0", "tdrop", "tinit 0 0 1"),
+		units: []int64{
+			17, 1, 1, 1, 9, 1, 2, 1, 1, 2, 2, 1026, 1026, 1, 2050, 1, 2, 2, 2, 1026, 1, 2, 2, 2, 2, 8194, 1, 1,
+			2, 2, 2, 2, 1, 1, 3, 1, 2, 14, 8194, 1, 1, 1, 1, 2,
+		},
 	},
 	{
 		name:  "simd",

@@ -70,7 +70,7 @@ func DefaultLimits() Limits {
 
 		BodySize:       1 << 20,
 		Locals:         50_000,
-		ControlBlocks:  16_384,
+		ControlBlocks:  10_000,
 		Depth:          5_000,
 		BrTableTargets: 16_384,
 		LoopLocals:     500_000,
