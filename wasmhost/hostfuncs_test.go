@@ -91,21 +91,43 @@ func TestHostFunctions(t *testing.T) {
 	if !bytes.Equal(random, again) || bytes.Equal(random, make([]byte, 8)) {
 		t.Errorf("random: %x, then %x", random, again)
 	}
+	in, err := f.Instance(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"another", message("").MessageID} {
+		env := message("0123456789")
+		env.MessageID = id
+		var d router.Decision
+		if err := in.Run(context.Background(), router.Decide, env, &d); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := env.Header("random")
+		if same := bytes.Equal(random, got.([]byte)); same != (id != "another") {
+			t.Errorf("random of %s: %x, and of the first message: %x", id, got, random)
+		}
+	}
+	in.Close()
 
 	want1 := map[string]any{
 		"level": "WARN", "msg": "filter log", "component": "filter", "filter": "host",
 		"text": `one\x0atwo\x1b[31m\xff`, "id": "3f2a9c1e-7d44-4a43-9d52-0f6b1c2d3e4f",
 	}
-	if diff := cmp.Diff([]map[string]any{want1, want1}, logs.lines(t)); diff != "" {
+	lines := logs.lines(t)
+	if len(lines) != 4 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	lines = lines[:2]
+	if diff := cmp.Diff([]map[string]any{want1, want1}, lines); diff != "" {
 		t.Error(diff)
 	}
 
 	stat := f.Stat().Metrics
-	if len(stat) != 3 || stat[2].Histogram.Count != 2 || stat[2].Histogram.Sum != 2*time.Millisecond {
+	if len(stat) != 3 || stat[2].Histogram.Count != 4 || stat[2].Histogram.Sum != 4*time.Millisecond {
 		t.Fatalf("%+v", stat)
 	}
 	stat[2].Histogram = router.HistogramStat{}
-	wantMetrics := []MetricStat{{Name: "calls_total", Kind: Counter, Value: 6}, {Name: "level", Kind: Gauge, Value: 3.5}, {Name: "work_seconds", Kind: Duration}}
+	wantMetrics := []MetricStat{{Name: "calls_total", Kind: Counter, Value: 12}, {Name: "level", Kind: Gauge, Value: 3.5}, {Name: "work_seconds", Kind: Duration}}
 	if diff := cmp.Diff(wantMetrics, stat); diff != "" {
 		t.Error(diff)
 	}

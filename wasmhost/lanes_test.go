@@ -2,6 +2,8 @@ package wasmhost
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -144,6 +146,47 @@ func TestFuelIsABudgetOfItsOwn(t *testing.T) {
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || classOf(t, err) != ClassDeadline) {
 				t.Errorf("fuel %d: %v", c.fuel, err)
 			}
+		}
+	}
+}
+
+func TestHostFunctionsCostFuel(t *testing.T) {
+	// A hundred calls, in a loop that costs next to nothing itself.
+	for name, call := range map[string]string{
+		"body_read": `(drop (call $read (i32.const 0) (i32.const 0) (i32.const 65536)))`,
+		"random":    `(call $random (i32.const 0) (i32.const 8192))`,
+		"log":       `(call $log (i32.const 3) (i32.const 0) (i32.const 10))`,
+		"fd_write":  `(drop (call $write (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 8)))`,
+	} {
+		module := wat(t, `(module
+		  (import "router" "body_read" (func $read (param i32 i32 i32) (result i32)))
+		  (import "router" "random" (func $random (param i32 i32)))
+		  (import "router" "log" (func $log (param i32 i32 i32)))
+		  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+		  ;; PRELUDE
+		  (func (export "router_decide") (param i32 i32) (result i64)
+		    (local $i i32)
+		    (loop $l
+		      `+call+`
+		      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+		      (br_if $l (i32.lt_u (local.get $i) (i32.const 100))))
+		    (i64.const 0)))`)
+		h := newHost(t, Config{Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+		for fuel, want := range map[int64]string{3000: ClassDeadline, 10_000_000: ""} {
+			f, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: module, Limits: Limits{Fuel: fuel}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := f.Instance(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var d router.Decision
+			err = in.Run(context.Background(), router.Decide, message(strings.Repeat("x", 65536)), &d)
+			if want == "" && err != nil || want != "" && (err == nil || classOf(t, err) != want) {
+				t.Errorf("%s with %d of fuel: %v", name, fuel, err)
+			}
+			in.Close()
 		}
 	}
 }
