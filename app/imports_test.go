@@ -43,7 +43,7 @@ var (
 		"github.com/invopop/jsonschema":       {"internal/gen"},
 		"github.com/prometheus/client_golang": {"telemetry", "admin"},
 		"github.com/hashicorp/golang-lru/v2":  {"router", "amqp", "rpc"},
-		"github.com/google/uuid":              {"router", "amqp", "rpc", "oslo", "app"},
+		"github.com/google/uuid":              {"router", "amqp", "rpc", "oslo", "app", "cmd"},
 		"github.com/cenkalti/backoff/v5":      {"amqp"},
 		"go.uber.org/goleak":                  {"internal/rabbitnode"},
 		"golang.org/x":                        {"amqp", "wasmhost", "router", "rpc", "admin", "telemetry", "app", "cmd", "config", "pool", "waiter", "internal/rabbitnode"},

@@ -153,6 +153,9 @@ func TestFaults(t *testing.T) {
 	for _, line := range run.Check(faultPrefetch * len(plan)) {
 		t.Error(line)
 	}
+	if t.Failed() {
+		t.Logf("the faults, with what was left in the source queue:\n%s", strings.Join(run.PerFault, "\n"))
+	}
 	if len(run.DeadLetters) != 0 {
 		t.Errorf("dead letters %v, want none: every fault passes", run.DeadLetters)
 	}

@@ -91,8 +91,13 @@ func (n *Node) StopApp(ctx context.Context) error {
 // StartApp starts the broker again after StopApp and returns when it accepts
 // connections.
 func (n *Node) StartApp(ctx context.Context) error {
-	_, err := n.Eval(ctx, "ok = rabbit:start(), ok = rabbit_boot_state:wait_for(ready, 60000)")
-	return err
+	if _, err := n.Eval(ctx, "ok = rabbit:start()"); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	server := n.server
+	n.mu.Unlock()
+	return n.awaitReady(ctx, server)
 }
 
 // QueueLen returns how many messages a queue of the default virtual host holds,

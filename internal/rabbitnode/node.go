@@ -130,13 +130,8 @@ func (n *Node) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.awaitPort(ctx, server); err != nil {
+	if err := n.awaitReady(ctx, server); err != nil {
 		return err
-	}
-	// The listener opens before the last step of the start; stopping or
-	// declaring in between confuses the broker.
-	if _, err := n.Eval(ctx, "rabbit_boot_state:wait_for(ready, 60000)"); err != nil {
-		return fmt.Errorf("wait for RabbitMQ to be ready: %w", err)
 	}
 	n.log.Debug("RabbitMQ node started", "url", "amqp://"+n.Addr(), "dir", n.dir, "took_ms", time.Since(begin).Milliseconds())
 	return nil
@@ -167,6 +162,19 @@ func (n *Node) spawn() (*process, error) {
 		return nil, fmt.Errorf("start rabbitmq-server: %w", err)
 	}
 	return n.server, nil
+}
+
+// awaitReady waits until the broker accepts connections and has started to the
+// end: its listener opens before the last step, and stopping or declaring in
+// between confuses it.
+func (n *Node) awaitReady(ctx context.Context, server *process) error {
+	if err := n.awaitPort(ctx, server); err != nil {
+		return err
+	}
+	if _, err := n.Eval(ctx, "ok = rabbit_boot_state:wait_for(ready, 60000)"); err != nil {
+		return fmt.Errorf("wait for RabbitMQ to be ready: %w", err)
+	}
+	return nil
 }
 
 // awaitPort waits until the broker answers an AMQP protocol header.
