@@ -115,8 +115,8 @@ func TestGoGuestBehavesTheSame(t *testing.T) {
 	if len(m.Bytes) > len(wasm)*115/100 {
 		t.Errorf("%d bytes became %d", len(wasm), len(m.Bytes))
 	}
-	compiledPlain, compiledMetered := newHost(t).withWASI(t), newHost(t).withWASI(t)
-	plain, in := compiledPlain.instantiate(t, wasm), compiledMetered.instantiate(t, m.Bytes)
+	hostPlain, hostMetered := newHost(t).withWASI(t), newHost(t).withWASI(t)
+	plain, in := hostPlain.instantiate(t, wasm), hostMetered.instantiate(t, m.Bytes)
 	for _, c := range calls("decode 1", "decode 50", "decode 200") {
 		want, got := plain.call(c.name, c.args...), in.call(c.name, c.args...)
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -126,7 +126,7 @@ func TestGoGuestBehavesTheSame(t *testing.T) {
 	if in.used() < 10_000 {
 		t.Errorf("%d units used", in.used())
 	}
-	compiledMetered.budget = 1 << 20
+	hostMetered.budget = 1 << 20
 	if out := in.call("spin"); !strings.Contains(out.Err, errSpent.Error()) {
 		t.Errorf("endless loop: %+v", out)
 	}

@@ -50,7 +50,9 @@
 // # What changes in the module
 //
 // Imported functions keep their indices, all others move up by one; references
-// to them are renumbered wherever they occur. The maxima of memories and tables
+// to them are renumbered wherever they occur. Every function gets one local more
+// and the charges; a few functions that charge for bulk operations are appended.
+// The maxima of memories and tables
 // are lowered to the limits. Custom sections are dropped, except for function
 // names when these are well-formed. All else is kept byte for byte, and the
 // output depends on the input and the limits alone.

@@ -259,7 +259,8 @@ func TestStraightCodePays(t *testing.T) {
 	skipping := part(append(block, run...), []byte{opI32Const, 1, 0x0d, 0})
 	table := part(append(block, run...), []byte{opI32Const, 0, 0x0e, 1, 0, 0})
 	untaken := part(append([]byte{1}, run...), []byte{opI32Const, 0, opIf, blockEmpty})
-	other := part(append([]byte{opI32Const, 1, opIf, blockEmpty}, run...), []byte{0x05})
+	// The else branch weighs RunLength by itself, with the condition and the end.
+	other := part(append([]byte{opI32Const, 1, opIf, blockEmpty}, run...), append([]byte{0x05}, repeat(101, 1)...))
 	for name, code := range map[string][]byte{
 		"straight": repeat(n, 1),
 		"br_if":    skipping,

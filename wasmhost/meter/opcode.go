@@ -50,33 +50,32 @@ const (
 )
 
 const (
-	opUnreachable = 0x00
-	opBlock       = 0x02
-	opLoop        = 0x03
-	opIf          = 0x04
-	opEnd         = 0x0b
-	opCall        = 0x10
-	opLocalGet    = 0x20
-	opLocalSet    = 0x21
-	opLocalTee    = 0x22
-	opSelect      = 0x1b
-	opGlobalGet   = 0x23
-	opGlobalSet   = 0x24
-	opMemorySize  = 0x3f
-	opMemoryGrow  = 0x40
-	opI32Const    = 0x41
-	opI64Const    = 0x42
-	opI32Eq       = 0x46
-	opI32LtU      = 0x49
-	opI64LtS      = 0x53
-	opI32Shl      = 0x74
-	opI32ShrU     = 0x76
-	opI64Add      = 0x7c
-	opI64Sub      = 0x7d
-	opI64Shl      = 0x86
-	opI64ExtendU  = 0xad
-	opRefNull     = 0xd0
-	opRefFunc     = 0xd2
+	opBlock      = 0x02
+	opLoop       = 0x03
+	opIf         = 0x04
+	opEnd        = 0x0b
+	opCall       = 0x10
+	opLocalGet   = 0x20
+	opLocalSet   = 0x21
+	opLocalTee   = 0x22
+	opSelect     = 0x1b
+	opGlobalGet  = 0x23
+	opGlobalSet  = 0x24
+	opMemorySize = 0x3f
+	opMemoryGrow = 0x40
+	opI32Const   = 0x41
+	opI64Const   = 0x42
+	opI32Eq      = 0x46
+	opI32LtU     = 0x49
+	opI64LtS     = 0x53
+	opI32Shl     = 0x74
+	opI32ShrU    = 0x76
+	opI64Add     = 0x7c
+	opI64Sub     = 0x7d
+	opI64Shl     = 0x86
+	opI64ExtendU = 0xad
+	opRefNull    = 0xd0
+	opRefFunc    = 0xd2
 
 	blockEmpty = 0x40
 )
