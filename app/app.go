@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +19,12 @@ import (
 	"github.com/wasmrouter/router/wasmhost"
 )
 
+// closeTimeout bounds closing what nothing uses any more.
+const closeTimeout = 10 * time.Second
+
+// ErrStopped is returned by Start and Reload once Stop has been called.
+var ErrStopped = errors.New("the router is stopping")
+
 // Options say where and how to run; what to run is in the configuration file.
 type Options struct {
 	ConfigPath string
@@ -27,36 +32,53 @@ type Options struct {
 	Admin      *string   // overrides admin.listen when not nil
 	LogOutput  io.Writer // default standard error
 	Build      telemetry.Build
+
+	// Env looks up what the configuration interpolates; nil is os.LookupEnv.
+	Env func(name string) (value string, ok bool)
 }
 
-// App is a running router. Start and Stop are called once each; Reload may be
-// called in between, from any goroutine.
+// App is a running router. New is followed by Start, and always by Stop. Its
+// methods are safe for concurrent use.
 type App struct {
 	opts   Options
 	log    *slog.Logger
 	level  *slog.LevelVar
 	host   *wasmhost.Host
-	admin  *admin.Server
+	admin  *admin.Server // nil when it is off
 	broker atomic.Pointer[brokerPart]
 	table  atomic.Pointer[table]
 
-	busy     chan struct{} // holds one token: Start, Reload or Stop is at work
-	draining atomic.Bool
-	reloads  reloadState
+	life context.Context // ends when Stop begins: routes drain, a reload gives up
+	end  context.CancelFunc
+
+	busy     chan struct{} // full while Start, Reload or Stop is at work; it protects the two below
+	state    state
 	teardown []func(context.Context) error // run last to first by Stop
+	reloads  reloadState
 }
 
+// state is how far an App has come.
+type state uint8
+
+const (
+	built state = iota
+	started
+	stopped
+)
+
+// brokerPart is a broker with what it was made of.
 type brokerPart struct {
 	*amqp.Broker
-	fingerprint string
+	cfg amqp.Config
 }
 
-// New loads the configuration and builds everything that needs no broker.
+// New loads the configuration and builds everything that needs no broker. What
+// it returns must be stopped, even if Start is never called or fails.
 func New(ctx context.Context, opts Options) (*App, error) {
 	if opts.LogOutput == nil {
 		opts.LogOutput = os.Stderr
 	}
-	cfg, warnings, err := config.Load(opts.ConfigPath, config.Options{})
+	cfg, warnings, err := config.Load(opts.ConfigPath, config.Options{Env: opts.Env})
 	if err != nil {
 		return nil, err
 	}
@@ -69,48 +91,119 @@ func New(ctx context.Context, opts Options) (*App, error) {
 		return nil, fmt.Errorf("log level %q: it is one of debug, info, warn, error", level)
 	}
 	a.log = telemetry.NewLogger(a.level, cfg.Log.Format, opts.LogOutput)
-	for _, w := range warnings {
-		a.log.Warn("configuration", "warning", w.String())
+	a.warn(warnings)
+	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
+	if err := a.make(ctx, cfg); err != nil {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		return nil, errors.Join(err, a.Stop(stop))
 	}
-	if a.host, err = NewHost(ctx, cfg, a.log); err != nil {
-		return nil, err
-	}
-	a.onStop(a.host.Close)
-	t, broker, err := a.build(ctx, cfg)
-	if err != nil {
-		return nil, errors.Join(err, a.Stop(ctx))
-	}
-	a.table.Store(t)
-	a.broker.Store(broker)
-	a.onStop(func(ctx context.Context) error { return a.broker.Load().Close(ctx) })
 	return a, nil
 }
 
-// NewHost returns the filter host that a configuration asks for.
-func NewHost(ctx context.Context, cfg *config.Config, log *slog.Logger) (*wasmhost.Host, error) {
-	dir := cfg.Process.CacheDir
-	if dir == "" {
-		if user, err := os.UserCacheDir(); err == nil {
-			dir = filepath.Join(user, "wasmrouter")
-		}
+// make builds the parts; what was made before an error is left to Stop.
+func (a *App) make(ctx context.Context, cfg *config.Config) error {
+	host, err := newHost(ctx, cfg, a.log)
+	if err != nil {
+		return err
 	}
-	return wasmhost.New(ctx, wasmhost.Config{CacheDir: dir, Logger: log})
+	a.host = host
+	a.teardown = append(a.teardown, host.Close)
+	if a.admin, err = a.newAdmin(cfg); err != nil {
+		return err
+	}
+	t, broker, err := a.build(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	a.table.Store(t)
+	a.broker.Store(broker)
+	a.teardown = append(a.teardown, func(ctx context.Context) error { return a.broker.Load().Close(ctx) })
+	return nil
 }
 
-func (a *App) onStop(f func(context.Context) error) { a.teardown = append(a.teardown, f) }
+// newHost returns the filter host that a configuration asks for. Without a
+// directory to keep compiled filters in they are compiled at each start, unless
+// the configuration names one.
+func newHost(ctx context.Context, cfg *config.Config, log *slog.Logger) (*wasmhost.Host, error) {
+	dir, err := cfg.CacheDir()
+	if err == nil {
+		host, err := wasmhost.New(ctx, wasmhost.Config{CacheDir: dir, Logger: log})
+		switch {
+		case err == nil:
+			return host, nil
+		case cfg.Process.CacheDir != "":
+			return nil, cfg.Errorf([]string{"process", "cache_dir"}, "", "%w", err)
+		}
+		log.Warn("compiled filters cannot be kept; starting takes longer", "err", err)
+	} else {
+		log.Warn("compiled filters are not kept; starting takes longer", "err", err)
+	}
+	return wasmhost.New(ctx, wasmhost.Config{Logger: log})
+}
+
+func (a *App) newAdmin(cfg *config.Config) (*admin.Server, error) {
+	listen := cfg.Admin.Listen
+	if a.opts.Admin != nil {
+		listen = *a.opts.Admin
+	}
+	if listen == "" {
+		return nil, nil
+	}
+	metrics, err := telemetry.New(telemetry.Config{Source: a, Build: a.opts.Build})
+	if err != nil {
+		return nil, err
+	}
+	return admin.New(admin.Config{
+		Listen: listen, Token: cfg.Admin.Token.Reveal(), Pprof: cfg.Admin.Pprof,
+		Ready: a.Ready, Metrics: metrics.Handler(), Reload: a.ReloadAndLog, Logger: a.log,
+	})
+}
+
+// enter waits for its turn to change what runs; leave ends the turn.
+func (a *App) enter(ctx context.Context) error {
+	select {
+	case a.busy <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (a *App) leave() { <-a.busy }
+
+// whileAlive returns a context that ends with ctx and when Stop begins.
+func (a *App) whileAlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(a.life, func() { cancel(ErrStopped) })
+	return ctx, func() { stop(); cancel(nil) }
+}
 
 // Start connects, declares and begins to consume. A broker that cannot be
-// reached is no error: routes wait for it, and Ready says so. A declaration
-// that the broker refuses is.
+// reached is no error: routes wait for it, and Ready says so. A declaration or
+// login that the broker refuses is.
 func (a *App) Start(ctx context.Context) error {
-	a.busy <- struct{}{}
-	defer func() { <-a.busy }()
+	ctx, cancel := a.whileAlive(ctx)
+	defer cancel()
+	if err := a.enter(ctx); err != nil {
+		return err
+	}
+	defer a.leave()
+	switch a.state {
+	case started:
+		return errors.New("the router was started before")
+	case stopped:
+		return ErrStopped
+	}
 	t := a.table.Load()
 	if err := a.startAdmin(ctx, t.cfg); err != nil {
 		return err
 	}
 	if err := a.broker.Load().Connect(ctx); err != nil {
-		if amqp.IsRefusal(err) {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case amqp.IsRefusal(err):
 			return err
 		}
 		a.log.Warn("the broker cannot be reached; routes wait for it", "err", err)
@@ -119,37 +212,27 @@ func (a *App) Start(ctx context.Context) error {
 	for _, r := range t.routes {
 		r.start(a.log)
 	}
+	a.state = started
 	a.log.Info("started", "routes", len(t.routes), "filters", len(t.filters))
 	return nil
 }
 
 func (a *App) startAdmin(ctx context.Context, cfg *config.Config) error {
-	listen := cfg.Admin.Listen
-	if a.opts.Admin != nil {
-		listen = *a.opts.Admin
-	}
-	if listen == "" {
+	if a.admin == nil {
 		return nil
 	}
-	metrics, err := telemetry.New(telemetry.Config{Source: a, Build: a.opts.Build})
-	if err != nil {
-		return err
-	}
-	a.admin, err = admin.New(admin.Config{
-		Listen: listen, Token: cfg.Admin.Token.Reveal(), Pprof: cfg.Admin.Pprof,
-		Ready: a.Ready, Metrics: metrics.Handler(), Reload: a.Reload, Logger: a.log,
-	})
-	if err != nil {
-		return err
-	}
 	if err := a.admin.Start(ctx); err != nil {
-		return err
+		if a.opts.Admin != nil {
+			return err
+		}
+		return cfg.Errorf([]string{"admin", "listen"}, "name a free address, port 0 for any, or \"\" for none", "%w", err)
 	}
 	a.log.Info("admin listener", "addr", a.admin.Addr())
 	return nil
 }
 
-// AdminAddr returns the address of the admin listener, "" when there is none.
+// AdminAddr returns the address of the admin listener, "" when there is none or
+// before Start.
 func (a *App) AdminAddr() string {
 	if a.admin == nil {
 		return ""
@@ -161,22 +244,33 @@ func (a *App) AdminAddr() string {
 // waits for it, at most until ctx ends. What was not finished goes back to the
 // broker. Stop of a stopped App does nothing.
 func (a *App) Stop(ctx context.Context) error {
-	a.draining.Store(true)
-	a.busy <- struct{}{}
-	defer func() { <-a.busy }()
+	a.end()
+	if err := a.enter(ctx); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	defer a.leave()
+	if a.state == stopped {
+		return nil
+	}
+	before := a.state
+	a.state = stopped
 	var errs []error
 	if t := a.table.Load(); t != nil {
 		began := time.Now()
-		t.stop()
-		a.log.Info("drained", "took_ms", time.Since(began).Milliseconds())
+		if before == started {
+			a.log.Info("stopping", "drain_timeout", t.cfg.Process.DrainTimeout.String())
+		}
+		if err := t.stop(ctx); err != nil {
+			errs = append(errs, err)
+		} else if before == started {
+			a.log.Info("drained", "took_ms", time.Since(began).Milliseconds())
+		}
 	}
 	for i := len(a.teardown) - 1; i >= 0; i-- {
 		errs = append(errs, a.teardown[i](ctx))
 	}
-	a.teardown = nil
 	if a.admin != nil { // last, so that /readyz says "draining" to the end
 		errs = append(errs, a.admin.Close(ctx))
-		a.admin = nil
 	}
 	return errors.Join(errs...)
 }
@@ -184,4 +278,10 @@ func (a *App) Stop(ctx context.Context) error {
 // DrainTimeout returns how long Stop lets the routes finish.
 func (a *App) DrainTimeout() time.Duration {
 	return a.table.Load().cfg.Process.DrainTimeout.Std()
+}
+
+func (a *App) warn(warnings []config.Warning) {
+	for _, w := range warnings {
+		a.log.Warn("configuration", "warning", w.String())
+	}
 }

@@ -3,18 +3,16 @@ package app
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/filters"
 	"github.com/wasmrouter/router/router"
@@ -31,8 +29,14 @@ type builder struct {
 	errs config.Errors
 }
 
-func (b *builder) errorf(keys []string, hint, format string, args ...any) {
-	b.errs = append(b.errs, b.cfg.Errorf(keys, hint, format, args...))
+// fail notes a problem of a key. One that already has a position stays as it
+// is.
+func (b *builder) fail(keys []string, hint string, err error) {
+	if e, ok := errors.AsType[*config.Error](err); ok {
+		b.errs = append(b.errs, e)
+		return
+	}
+	b.errs = append(b.errs, b.cfg.Errorf(keys, hint, "%w", oneLine{err}))
 }
 
 // err returns all problems found so far.
@@ -43,11 +47,63 @@ func (b *builder) err() error {
 	return b.errs
 }
 
-// loadedFilter is a filter with what tells whether a later configuration asks
-// for the same.
+// oneLine is an error whose text has no line breaks: each problem is a line.
+type oneLine struct{ err error }
+
+func (e oneLine) Error() string { return strings.ReplaceAll(e.err.Error(), "\n", "; ") }
+func (e oneLine) Unwrap() error { return e.err }
+
+// build makes the table and broker of a configuration, reusing what runs and did
+// not change. On an error nothing new is left behind.
+func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPart, error) {
+	old := a.table.Load()
+	if old == nil {
+		old = &table{}
+	}
+	b := &builder{cfg: cfg, host: a.host, log: a.log}
+	t := &table{cfg: cfg, filters: b.filters(ctx, old.filters), routes: make(map[string]*routePart)}
+	current := a.broker.Load()
+	broker := b.broker(current)
+	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
+		rc := b.route(name, t.filters)
+		if b.err() != nil {
+			continue // all problems are reported, nothing more is built
+		}
+		from := origin{route: cfg.Routes[name], drainTimeout: cfg.Process.DrainTimeout, broker: broker}
+		for _, use := range cfg.Routes[name].Filters {
+			from.filters = append(from.filters, t.filters[use].Filter)
+		}
+		if r, ok := old.routes[name]; ok && r.origin.equal(from) {
+			t.routes[name] = r
+			continue
+		}
+		rc.Listener, rc.NewSender = broker, broker.Sender
+		r, err := newRoutePart(ctx, a.life, rc, from)
+		if err != nil {
+			b.fail([]string{"routes", name}, "", err)
+			continue
+		}
+		t.routes[name] = r
+	}
+	if err := b.err(); err != nil {
+		t.discard(old)
+		if broker != nil && broker != current {
+			err = errors.Join(err, broker.Close(ctx))
+		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // the rest only follows from it
+		}
+		return nil, nil, err
+	}
+	return t, broker, nil
+}
+
+// loadedFilter is a filter with what it was made of. A later configuration that
+// comes to the same keeps the filter.
 type loadedFilter struct {
 	*wasmhost.Filter
-	fingerprint string
+	cfg config.Filter
+	sum [sha256.Size]byte
 }
 
 // filters loads every filter of the configuration, those of have that did not
@@ -64,9 +120,8 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 			failed[i] = err
 			continue
 		}
-		f := b.cfg.Filters[name]
-		print := fingerprint(f, sha256.Sum256(module))
-		if old, ok := have[name]; ok && old.fingerprint == print {
+		f, sum := b.cfg.Filters[name], sha256.Sum256(module)
+		if old, ok := have[name]; ok && old.sum == sum && reflect.DeepEqual(old.cfg, f) {
 			loaded[i] = old
 			continue
 		}
@@ -76,15 +131,15 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 				Config: f.Config, Limits: limits(f.Limits),
 				Grants: wasmhost.Grants{Clock: f.Grants.Clock, Random: f.Grants.Random, Metrics: f.Grants.Metrics},
 			})
-			loaded[i], failed[i] = loadedFilter{filter, print}, err
+			loaded[i], failed[i] = loadedFilter{filter, f, sum}, err
 			return nil
 		})
 	}
-	_ = group.Wait()
+	_ = group.Wait() // none returns an error
 	all := make(map[string]loadedFilter, len(names))
 	for i, name := range names {
 		if failed[i] != nil {
-			b.errorf([]string{"filters", name, "path"}, "", "%s", failed[i])
+			b.failedFilter(name, failed[i])
 			continue
 		}
 		all[name] = loaded[i]
@@ -92,24 +147,51 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 	return all
 }
 
+// failedFilter notes why a filter was not loaded, at the key that is to blame.
+func (b *builder) failedFilter(name string, err error) {
+	at := func(key string) []string { return []string{"filters", name, key} }
+	if inner, ok := strings.CutPrefix(err.Error(), "filter "+name+": "); ok {
+		err = reworded{inner, err} // the key says which filter it is
+	}
+	switch {
+	case errors.Is(err, wasmhost.ErrPin):
+		b.fail(at("sha256"), "", err)
+	case errors.Is(err, wasmhost.ErrGrant):
+		b.fail(at("grants"), "", err)
+	default:
+		key := "path"
+		if what, rest, ok := strings.Cut(err.Error(), ": "); ok && (what == "stages" || what == "config") {
+			key, err = what, reworded{rest, err}
+		}
+		b.fail(at(key), "", err)
+	}
+}
+
+// reworded is an error in other words.
+type reworded struct {
+	text string
+	err  error
+}
+
+func (e reworded) Error() string { return e.text }
+func (e reworded) Unwrap() error { return e.err }
+
 // module reads a filter's bytes: built in, or a file.
 func (b *builder) module(name string) ([]byte, error) {
-	f := b.cfg.Filters[name]
-	if b.cfg.Process.RequirePins && f.SHA256 == "" && !strings.HasPrefix(f.Path, "stock:") {
-		return nil, errors.New("has no sha256, and process.require_pins asks for one; `router filter inspect` prints it")
+	path := b.cfg.Filters[name].Path
+	kind, stock, ok := strings.Cut(path, ":")
+	if !ok || kind != "stock" && kind != "demo" {
+		return b.cfg.ReadFilter(name)
 	}
-	if kind, stock, ok := strings.Cut(f.Path, ":"); ok && (kind == "stock" || kind == "demo") {
-		lookup := stock
-		if kind == "demo" {
-			lookup = f.Path
-		}
-		module, ok := filters.Lookup(lookup)
-		if !ok {
-			return nil, fmt.Errorf("there is no built-in filter %q; there are %s", stock, strings.Join(filters.List(), ", "))
-		}
-		return module, nil
+	if kind == "demo" {
+		stock = path
 	}
-	return b.cfg.ReadFilter(name)
+	module, ok := filters.Lookup(stock)
+	if !ok {
+		known := slices.DeleteFunc(filters.List(), func(s string) bool { return strings.HasPrefix(s, "demo:") })
+		return nil, fmt.Errorf("there is no built-in filter %q; there are %s", stock, strings.Join(known, ", "))
+	}
+	return module, nil
 }
 
 func limits(l config.Limits) wasmhost.Limits {
@@ -120,28 +202,13 @@ func limits(l config.Limits) wasmhost.Limits {
 	}
 }
 
-// fingerprint tells two configurations of a part apart. Secrets hide themselves
-// from JSON, so parts that hold any must add them.
-func fingerprint(parts ...any) string {
-	h := sha256.New()
-	for _, p := range parts {
-		data, err := json.Marshal(p)
-		if err != nil {
-			fmt.Fprintf(h, "%#v", p) // floats that JSON has no words for
-		}
-		h.Write(data)
-		h.Write([]byte{0})
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
 // route returns the configuration of one route, without listener and sender.
 func (b *builder) route(name string, loaded map[string]loadedFilter) router.RouteConfig {
 	r := b.cfg.Routes[name]
 	at := func(key string) []string { return []string{"routes", name, key} }
-	check := func(key string, err error) {
+	check := func(err error, keys ...string) {
 		if err != nil {
-			b.errorf(at(key), "", "%s", err)
+			b.fail(append([]string{"routes", name}, keys...), "", err)
 		}
 	}
 	rc := router.RouteConfig{
@@ -159,118 +226,43 @@ func (b *builder) route(name string, loaded map[string]loadedFilter) router.Rout
 	}
 	var err error
 	rc.OnError, err = router.ParsePolicy(r.OnError)
-	check("on_error", err)
+	check(err, "on_error")
 	rc.Allow, err = router.NewAllow(r.Allow)
-	check("allow", err)
+	check(err, "allow")
 	switch r.Order {
 	case "key":
 		rc.Order = router.OrderKey
 		rc.OrderBy, err = router.ParseOrderKey(r.OrderBy)
-		check("order_by", err)
+		check(err, "order_by")
 	case "none":
 		rc.Order = router.OrderNone
 	}
-	for _, s := range r.Send {
+	for i, s := range r.Send {
 		t, err := router.ParseTarget(s)
-		check("send", err)
+		check(err, "send", fmt.Sprint(i))
 		rc.Send = append(rc.Send, t)
 	}
-	decider := ""
+	decider, complete := "", true
 	for _, use := range r.Filters {
 		f, ok := loaded[use]
 		if !ok {
-			continue // reported where it is defined
+			complete = false // reported where it is defined
+			continue
 		}
 		policy, err := router.ParsePolicy(b.cfg.Filters[use].OnError)
 		if err != nil {
-			b.errorf([]string{"filters", use, "on_error"}, "", "%s", err)
+			b.fail([]string{"filters", use, "on_error"}, "", err)
 		}
 		rc.Filters = append(rc.Filters, router.RouteFilter{Source: f, OnError: policy})
 		if f.Stages().Has(router.Decide) && decider == "" {
 			decider = use
 		}
 	}
-	if decider == "" && len(r.Send) == 0 && len(rc.Filters) == len(r.Filters) {
-		b.errorf([]string{"routes", name}, `add send = ["queue:NAME"], or a filter with a decide stage`, "nothing says where messages go")
+	switch {
+	case decider != "" && len(r.Allow) == 0:
+		b.fail(at("filters"), `add allow = ["queue:NAME.*"]`, fmt.Errorf("filter %s decides where messages go, and nothing is allowed", decider))
+	case decider == "" && complete && len(r.Send) == 0:
+		b.fail([]string{"routes", name}, `add send = ["queue:NAME"], or a filter with a decide stage`, errors.New("nothing says where messages go"))
 	}
 	return rc
-}
-
-// topology returns what the configuration declares, the dead-letter queues
-// included.
-func (b *builder) topology() amqp.Topology {
-	var t amqp.Topology
-	for _, name := range slices.Sorted(maps.Keys(b.cfg.Exchanges)) {
-		x := b.cfg.Exchanges[name]
-		t.Exchanges = append(t.Exchanges, amqp.Exchange{
-			Name: name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete,
-			Internal: x.Internal, Passive: x.Declare == "passive", Arguments: x.Arguments,
-		})
-	}
-	declared := make(map[string]bool)
-	for _, name := range slices.Sorted(maps.Keys(b.cfg.Queues)) {
-		q := b.cfg.Queues[name]
-		declared[name] = true
-		t.Queues = append(t.Queues, amqp.Queue{
-			Name: name, Type: q.Type, Durable: q.Durable, AutoDelete: q.AutoDelete,
-			Exclusive: q.Exclusive, Passive: q.Declare == "passive", Arguments: q.Arguments,
-		})
-		for _, bind := range q.Bind {
-			t.Bindings = append(t.Bindings, amqp.Binding{Exchange: bind.Exchange, Queue: name, Key: bind.Key, Arguments: bind.Arguments})
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(b.cfg.Routes)) {
-		q := b.cfg.Routes[name].DeadLetter
-		if declared[q] {
-			continue
-		}
-		declared[q] = true
-		t.Queues = append(t.Queues, amqp.Queue{Name: q, Type: "classic", Durable: true})
-	}
-	return t
-}
-
-// broker returns the configuration of the broker adapter.
-func (b *builder) broker() amqp.Config {
-	c := b.cfg.Broker
-	var urls []string
-	for _, u := range c.URLs {
-		urls = append(urls, u.Reveal())
-	}
-	if len(urls) == 0 && !c.URL.IsZero() {
-		urls = []string{c.URL.Reveal()}
-	}
-	allowCC := false
-	for _, r := range b.cfg.Routes {
-		allowCC = allowCC || r.AllowCC
-	}
-	return amqp.Config{
-		URLs: urls, Username: c.Username, Password: c.Password.Reveal(), VHost: c.VHost,
-		TLS: amqp.TLSConfig{
-			CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, ServerName: c.TLS.ServerName,
-			External: c.TLS.External, InsecureSkipVerify: c.TLS.InsecureSkipVerify,
-		},
-		ConnectionName: c.ConnectionName, Heartbeat: c.Heartbeat.Std(), DialTimeout: c.DialTimeout.Std(),
-		WriteTimeout: c.WriteTimeout.Std(), ConfirmTimeout: c.ConfirmTimeout.Std(),
-		AllowPlaintext: c.AllowPlaintext, AllowCC: allowCC,
-		Topology: b.topology(), Logger: b.log,
-	}
-}
-
-// brokerFingerprint covers all of the broker's settings, secrets included,
-// except the topology, which can change while connected.
-func brokerFingerprint(c amqp.Config) string {
-	c.Topology, c.Logger, c.Dial = amqp.Topology{}, nil, nil
-	return fingerprint(fmt.Sprintf("%#v", c))
-}
-
-// BrokerConfig returns the broker adapter's configuration that a configuration
-// file asks for.
-func BrokerConfig(path string) (amqp.Config, error) {
-	cfg, _, err := config.Load(path, config.Options{})
-	if err != nil {
-		return amqp.Config{}, err
-	}
-	b := &builder{cfg: cfg}
-	return b.broker(), nil
 }

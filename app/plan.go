@@ -67,11 +67,11 @@ func Check(ctx context.Context, path string) (*Plan, []config.Warning, error) {
 		return nil, warnings, err
 	}
 	log := slog.New(slog.DiscardHandler)
-	host, err := NewHost(ctx, cfg, log)
+	host, err := newHost(ctx, cfg, log)
 	if err != nil {
 		return nil, warnings, err
 	}
-	a := &App{host: host, log: log}
+	a := &App{host: host, log: log, life: ctx}
 	t, broker, err := a.build(ctx, cfg)
 	if err != nil {
 		return nil, warnings, errors.Join(err, host.Close(ctx))
@@ -82,7 +82,7 @@ func Check(ctx context.Context, path string) (*Plan, []config.Warning, error) {
 }
 
 func (t *table) plan() *Plan {
-	p := &Plan{Filters: []FilterPlan{}, Routes: []RoutePlan{}}
+	p := &Plan{Filters: []FilterPlan{}, Routes: []RoutePlan{}, Declare: []string{}}
 	for _, name := range slices.Sorted(maps.Keys(t.filters)) {
 		f, c := t.filters[name], t.cfg.Filters[name]
 		fp := FilterPlan{
@@ -106,7 +106,7 @@ func (t *table) plan() *Plan {
 		c := t.cfg.Routes[name]
 		rp := RoutePlan{
 			Name: name, Listen: c.Listen, Prefetch: c.Prefetch, Order: c.Order, Lanes: c.Parallel,
-			Send: c.Send, Allow: c.Allow, OnError: c.OnError, Retry: c.Retry,
+			Chain: []StagePlan{}, Send: c.Send, Allow: c.Allow, OnError: c.OnError, Retry: c.Retry,
 			DeadLetter: c.DeadLetter, MaxMessage: c.MaxMessage, Dedup: c.Dedup,
 		}
 		if c.Order == "key" {
@@ -119,8 +119,7 @@ func (t *table) plan() *Plan {
 		}
 		p.Routes = append(p.Routes, rp)
 	}
-	b := builder{cfg: t.cfg}
-	top := b.topology()
+	top := topology(t.cfg)
 	for _, x := range top.Exchanges {
 		p.Declare = append(p.Declare, fmt.Sprintf("%s exchange %s", x.Type, x.Name))
 	}
@@ -162,9 +161,9 @@ func (p *Plan) Route(name string) (*Plan, error) {
 		for _, r := range p.Routes {
 			names = append(names, r.Name)
 		}
-		return nil, fmt.Errorf("there is no route %q; there are %s", name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("there is no route %q; there are: %s", name, strings.Join(names, ", "))
 	}
-	one := &Plan{Routes: p.Routes[i : i+1]}
+	one := &Plan{Filters: []FilterPlan{}, Routes: p.Routes[i : i+1], Declare: []string{}}
 	for _, f := range p.Filters {
 		used := slices.ContainsFunc(p.Routes[i].Chain, func(s StagePlan) bool { return slices.Contains(s.Filters, f.Name) })
 		if used {

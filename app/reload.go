@@ -3,14 +3,21 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/config"
 )
+
+// declareTimeout bounds how long a reload waits for the broker to declare what
+// is new.
+const declareTimeout = 15 * time.Second
 
 // reloadState is what became of the last reload.
 type reloadState struct {
@@ -21,162 +28,163 @@ type reloadState struct {
 // Reload reads the configuration again and runs by it. Everything that can fail
 // is done first: any error leaves what runs as it is. Routes that did not
 // change keep their consumers; a changed one drains before its successor
-// starts, so that order is kept and nothing is sent twice.
+// starts, so that order is kept and nothing is sent twice. Reload gives up when
+// ctx ends or Stop begins, until what is new takes over.
 func (a *App) Reload(ctx context.Context) (err error) {
-	a.busy <- struct{}{}
-	defer func() { <-a.busy }()
-	defer func() {
-		a.reloads.failed.Store(err != nil)
-		if err != nil {
-			return
-		}
-		a.reloads.at.Store(time.Now().UnixNano())
-	}()
-	if a.draining.Load() {
-		return errors.New("the router is stopping")
+	ctx, cancel := a.whileAlive(ctx)
+	defer cancel()
+	if err := a.enter(ctx); err != nil {
+		return err
 	}
+	defer a.leave()
+	switch a.state {
+	case built:
+		return errors.New("the router has not started yet")
+	case stopped:
+		return ErrStopped
+	}
+	began := time.Now()
 	old := a.table.Load()
-	cfg, warnings, err := config.Load(a.opts.ConfigPath, config.Options{})
+	next, broker, err := a.prepare(ctx, old)
+	a.reloads.failed.Store(err != nil)
 	if err != nil {
 		return err
 	}
-	for _, w := range warnings {
-		a.log.Warn("configuration", "warning", w.String())
+	changed, removed := a.swap(ctx, old, next, broker)
+	a.reloads.at.Store(time.Now().UnixNano())
+	a.log.Info("reloaded", "routes", len(next.routes), "changed", changed, "removed", removed, "took_ms", time.Since(began).Milliseconds())
+	return nil
+}
+
+// ReloadAndLog reloads and logs a failure besides returning it, since who
+// reloads is rarely who reads the log.
+func (a *App) ReloadAndLog(ctx context.Context) error {
+	err := a.Reload(ctx)
+	if err != nil {
+		a.log.Error("configuration not reloaded; the router goes on as it was", "err", err)
 	}
-	if a.opts.Admin == nil && cfg.Admin.Listen != old.cfg.Admin.Listen {
-		return cfg.Errorf([]string{"admin", "listen"}, "restart the router", "a reload cannot move the admin listener from %q to %q", old.cfg.Admin.Listen, cfg.Admin.Listen)
+	return err
+}
+
+// prepare does all of a reload that can fail. After an error nothing new is
+// left behind but what was declared on the broker.
+func (a *App) prepare(ctx context.Context, old *table) (*table, *brokerPart, error) {
+	cfg, warnings, err := config.Load(a.opts.ConfigPath, config.Options{Env: a.opts.Env})
+	if err != nil {
+		return nil, nil, err
+	}
+	a.warn(warnings)
+	if err := a.fixed(old.cfg, cfg); err != nil {
+		return nil, nil, err
 	}
 	next, broker, err := a.build(ctx, cfg)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	current := a.broker.Load()
-	if broker != current {
-		err = broker.Connect(ctx)
-	} else {
-		b := builder{cfg: cfg}
-		err = current.SetTopology(ctx, b.topology())
-	}
-	if err != nil {
+	if err := a.declare(ctx, broker, topology(old.cfg), topology(cfg)); err != nil {
 		next.discard(old)
-		if broker != current {
+		if broker != a.broker.Load() {
 			err = errors.Join(err, broker.Close(ctx))
 		}
-		return err
+		return nil, nil, err
 	}
-	return a.swap(ctx, old, next, broker)
+	return next, broker, nil
 }
 
-// ReloadAndLog reloads and logs the outcome; for signals, which have no caller
-// to tell.
-func (a *App) ReloadAndLog(ctx context.Context) {
-	if err := a.Reload(ctx); err != nil {
-		a.log.Error("configuration not reloaded; the router goes on as it was", "err", err)
+// fixed refuses changes of what a reload cannot change.
+func (a *App) fixed(old, cfg *config.Config) error {
+	var errs config.Errors
+	refuse := func(changed bool, keys ...string) {
+		if changed {
+			errs = append(errs, cfg.Errorf(keys, "restart the router", "a reload cannot change it"))
+		}
 	}
+	refuse(a.opts.Admin == nil && cfg.Admin.Listen != old.Admin.Listen, "admin", "listen")
+	if a.admin != nil {
+		refuse(cfg.Admin.Token != old.Admin.Token, "admin", "token")
+		refuse(cfg.Admin.Pprof != old.Admin.Pprof, "admin", "pprof")
+	}
+	refuse(cfg.Log.Format != old.Log.Format, "log", "format")
+	refuse(cfg.Process.CacheDir != old.Process.CacheDir, "process", "cache_dir")
+	if errs == nil {
+		return nil
+	}
+	return errs
 }
 
-// swap makes next what runs. Nothing in it can fail but closing the old.
-func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) error {
+// declare connects a new broker, or declares on the present one what changed.
+func (a *App) declare(ctx context.Context, broker *brokerPart, old, next amqp.Topology) error {
+	if broker != a.broker.Load() {
+		return broker.Connect(ctx)
+	}
+	if reflect.DeepEqual(old, next) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, declareTimeout, fmt.Errorf("no answer within %s", declareTimeout))
+	defer cancel()
+	return broker.SetTopology(ctx, next)
+}
+
+// swap makes next what runs, and closes what only old needed. It cannot fail:
+// when Stop begins meanwhile, old and new routes drain together.
+func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) (changed, removed int) {
 	if a.opts.LogLevel == "" {
 		_ = a.level.UnmarshalText([]byte(next.cfg.Log.Level)) // config checked it
 	}
-	for name, r := range old.routes {
-		if next.routes[name] != r {
-			r.cancel()
+	var leaving []*routePart
+	for _, name := range slices.Sorted(maps.Keys(old.routes)) {
+		r := old.routes[name]
+		if next.routes[name] == r {
+			continue
+		}
+		r.cancel()
+		leaving = append(leaving, r)
+		if next.routes[name] == nil {
+			removed++
 		}
 	}
 	a.table.Store(next)
-	changed := 0
+	oldBroker := a.broker.Swap(broker)
+	drain := context.WithoutCancel(ctx) // a drain has its own bound
+	var starting sync.WaitGroup
 	for name, r := range next.routes {
 		if old.routes[name] == r {
 			continue
 		}
 		changed++
-		if before, ok := old.routes[name]; ok {
-			before.wait()
-		}
-		r.start(a.log)
+		starting.Go(func() {
+			for _, before := range leaving {
+				// Whoever consumed this queue ends first, under whatever name.
+				if before.cfg.Name == name || before.cfg.Source.Queue == r.cfg.Source.Queue {
+					_ = before.wait(drain)
+				}
+			}
+			r.start(a.log)
+		})
 	}
-	for name, r := range old.routes {
-		if next.routes[name] != r {
-			r.wait()
-		}
+	starting.Wait()
+	for _, r := range leaving {
+		_ = r.wait(drain)
 	}
-	var errs []error
+	a.closeOld(drain, old, next, oldBroker)
+	return changed, removed
+}
+
+// closeOld closes the filters and the broker that nothing uses any more.
+func (a *App) closeOld(ctx context.Context, old, next *table, oldBroker *brokerPart) {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
 	for name, f := range old.filters {
-		if next.filters[name].Filter != f.Filter {
-			errs = append(errs, f.Close(ctx))
-		}
-	}
-	if before := a.broker.Swap(broker); before != broker {
-		errs = append(errs, before.Close(ctx))
-	}
-	a.log.Info("reloaded", "routes", len(next.routes), "changed", changed)
-	return errors.Join(errs...)
-}
-
-// build makes the table and broker of a configuration, reusing what runs and did
-// not change. On an error nothing new is left behind.
-func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPart, error) {
-	old := a.table.Load()
-	if old == nil {
-		old = &table{}
-	}
-	b := &builder{cfg: cfg, host: a.host, log: a.log}
-	t := &table{cfg: cfg, filters: b.filters(ctx, old.filters), routes: make(map[string]*routePart)}
-
-	brokerConfig := b.broker()
-	print := brokerFingerprint(brokerConfig)
-	broker := a.broker.Load()
-	if broker == nil || broker.fingerprint != print {
-		made, err := amqp.New(brokerConfig)
-		if err != nil {
-			b.errorf([]string{"broker"}, "", "%s", err)
-		}
-		broker = &brokerPart{made, print}
-	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
-		rc := b.route(name, t.filters)
-		if b.err() != nil {
-			continue // all problems are reported, nothing more is built
-		}
-		parts := []any{print, cfg.Routes[name], cfg.Process.DrainTimeout}
-		for _, use := range cfg.Routes[name].Filters {
-			parts = append(parts, t.filters[use].fingerprint)
-		}
-		routePrint := fingerprint(parts...)
-		if r, ok := old.routes[name]; ok && r.fingerprint == routePrint {
-			t.routes[name] = r
+		if next.filters[name].Filter == f.Filter {
 			continue
 		}
-		rc.Listener, rc.NewSender = broker, broker.Sender
-		r, err := newRoutePart(ctx, rc, routePrint)
-		if err != nil {
-			b.errorf([]string{"routes", name}, "", "%s", err)
-			continue
-		}
-		t.routes[name] = r
-	}
-	if err := b.err(); err != nil {
-		t.discard(old)
-		if broker.Broker != nil && broker != a.broker.Load() {
-			err = errors.Join(err, broker.Close(ctx))
-		}
-		return nil, nil, err
-	}
-	return t, broker, nil
-}
-
-// discard frees what is in t and not in old.
-func (t *table) discard(old *table) {
-	for name, r := range t.routes {
-		if old.routes[name] != r {
-			r.discard()
+		if err := f.Close(ctx); err != nil {
+			a.log.Warn("an old filter is not closed yet", "filter", name, "err", err)
 		}
 	}
-	for name, f := range t.filters {
-		if old.filters[name].Filter != f.Filter {
-			_ = f.Close(context.Background()) // never used, nothing to wait for
+	if oldBroker != a.broker.Load() {
+		if err := oldBroker.Close(ctx); err != nil {
+			a.log.Warn("the connections to the old broker were cut", "err", err)
 		}
 	}
 }

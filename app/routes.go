@@ -2,13 +2,17 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
-	"sync"
+	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/wasmhost"
 )
 
 // table is what runs: one configuration's filters and routes.
@@ -18,39 +22,70 @@ type table struct {
 	routes  map[string]*routePart
 }
 
-// stop stops all routes and waits for them; filters stay loaded until the host
-// closes.
-func (t *table) stop() {
+// stop stops all routes and waits for them until ctx ends; filters stay loaded
+// until the host closes.
+func (t *table) stop(ctx context.Context) error {
 	for _, r := range t.routes {
 		r.cancel()
 	}
+	var errs []error
 	for _, r := range t.routes {
-		r.wait()
+		errs = append(errs, r.wait(ctx))
 	}
+	return errors.Join(errs...)
+}
+
+// discard frees what is in t and not in old.
+func (t *table) discard(old *table) {
+	for name, r := range t.routes {
+		if old.routes[name] != r {
+			r.cancel()
+			_ = r.wait(context.Background()) // it never ran, there is nothing to wait for
+		}
+	}
+	for name, f := range t.filters {
+		if old.filters[name].Filter != f.Filter {
+			_ = f.Close(context.Background()) // never used, nothing to wait for
+		}
+	}
+}
+
+// origin is what a route was made of. A later configuration that comes to the
+// same keeps the route as it is.
+type origin struct {
+	route        config.Route
+	drainTimeout config.Duration
+	filters      []*wasmhost.Filter
+	broker       *brokerPart
+}
+
+func (o origin) equal(p origin) bool {
+	return o.broker == p.broker && slices.Equal(o.filters, p.filters) &&
+		o.drainTimeout == p.drainTimeout && reflect.DeepEqual(o.route, p.route)
 }
 
 // routePart is one route with the goroutine that runs it.
 type routePart struct {
-	cfg         router.RouteConfig
-	fingerprint string
-	current     atomic.Pointer[router.Route]
-	failure     atomic.Pointer[string] // why it does not run; nil when it does
+	cfg     router.RouteConfig
+	origin  origin
+	current atomic.Pointer[router.Route]
+	failure atomic.Pointer[string] // why it does not run; nil when it does
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	ctx     context.Context // ends when the route is to drain
+	cancel  context.CancelFunc
+	started bool          // changed only by who holds App.busy
+	done    chan struct{} // closed when the goroutine has ended
 }
 
 // newRoutePart makes the route, so that what can fail does so before anything
-// that runs is touched.
-func newRoutePart(ctx context.Context, cfg router.RouteConfig, print string) (*routePart, error) {
-	r := &routePart{cfg: cfg, fingerprint: print}
-	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+// that runs is touched. The route drains when life ends.
+func newRoutePart(ctx, life context.Context, cfg router.RouteConfig, from origin) (*routePart, error) {
 	route, err := router.NewRoute(ctx, cfg)
 	if err != nil {
-		r.cancel()
 		return nil, err
 	}
+	r := &routePart{cfg: cfg, origin: from, done: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancel(life)
 	r.current.Store(route)
 	return r, nil
 }
@@ -60,35 +95,52 @@ func newRoutePart(ctx context.Context, cfg router.RouteConfig, print string) (*r
 const restartPause = 10 * time.Second
 
 func (r *routePart) start(log *slog.Logger) {
-	r.done.Go(func() {
-		for {
-			err := r.current.Load().Run(r.ctx)
-			if r.ctx.Err() != nil {
-				return
-			}
-			for err != nil {
-				text := err.Error()
-				r.failure.Store(&text)
-				log.Error("route stopped; it is started again", "route", r.cfg.Name, "err", err, "pause", restartPause)
-				select {
-				case <-r.ctx.Done():
-					return
-				case <-time.After(restartPause):
-				}
-				var route *router.Route
-				if route, err = router.NewRoute(r.ctx, r.cfg); err == nil {
-					r.current.Store(route)
-				}
-			}
-			r.failure.Store(nil)
-		}
-	})
+	r.started = true
+	go func() {
+		defer close(r.done)
+		r.run(log)
+	}()
 }
 
-// wait returns when the route has drained; discard frees one that never ran.
-func (r *routePart) wait() { r.done.Wait() }
+// run runs the route until ctx ends, and makes it anew when it has failed.
+func (r *routePart) run(log *slog.Logger) {
+	for {
+		err := r.current.Load().Run(r.ctx)
+		if r.ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("it ended by itself")
+		}
+		for err != nil {
+			text := err.Error()
+			r.failure.Store(&text)
+			log.Error("route stopped; it is started again", "route", r.cfg.Name, "err", err, "retry_in", restartPause)
+			select {
+			case <-r.ctx.Done():
+				return
+			case <-time.After(restartPause):
+			}
+			var route *router.Route
+			if route, err = router.NewRoute(r.ctx, r.cfg); err == nil {
+				r.current.Store(route)
+			}
+		}
+		r.failure.Store(nil)
+	}
+}
 
-func (r *routePart) discard() {
-	r.cancel()
-	r.current.Load().Close()
+// wait returns when a cancelled route has drained, or ctx has ended. It frees a
+// route that was never started.
+func (r *routePart) wait(ctx context.Context) error {
+	if !r.started {
+		r.current.Load().Close()
+		return nil
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("route %s has not drained: %w", r.cfg.Name, context.Cause(ctx))
+	}
 }

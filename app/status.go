@@ -14,7 +14,7 @@ import (
 // Ready reports whether every route consumes and the router can send, and if
 // not, why.
 func (a *App) Ready() (bool, []string) {
-	if a.draining.Load() {
+	if a.life.Err() != nil {
 		return false, []string{"draining"}
 	}
 	t, broker := a.table.Load(), a.broker.Load()
@@ -22,32 +22,30 @@ func (a *App) Ready() (bool, []string) {
 		return false, []string{"starting"}
 	}
 	reasons := []string{}
-	connected := make(map[string]bool)
+	consuming, cause := make(map[string]bool), make(map[string]string)
 	for _, c := range broker.Stat().Connections {
-		if c.Purpose == "send" {
-			switch {
-			case !c.Connected:
-				reasons = append(reasons, because("broker: not connected", c.LastError))
-			case c.Blocked:
-				reasons = append(reasons, "broker: it has blocked publishing, it is short of memory or disk")
-			}
+		if queue, ok := strings.CutPrefix(c.Purpose, "listen "); ok {
+			consuming[queue] = consuming[queue] || c.Consuming
+			cause[queue] = c.LastError
 			continue
 		}
-		if c.Connected {
-			connected[strings.TrimPrefix(c.Purpose, "listen ")] = true
-		} else {
-			reasons = append(reasons, because(c.Purpose+": not consuming", c.LastError))
+		switch {
+		case !c.Connected:
+			reasons = append(reasons, because("broker: not connected", c.LastError))
+		case c.Blocked:
+			reasons = append(reasons, "broker: it has blocked publishing, it is short of memory or disk")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.routes)) {
 		r := t.routes[name]
+		queue := r.cfg.Source.Queue
 		switch failure := r.failure.Load(); {
 		case failure != nil:
 			reasons = append(reasons, fmt.Sprintf("route %s: %s", name, *failure))
-		case !connected[r.cfg.Source.Queue]:
-			reasons = append(reasons, fmt.Sprintf("route %s: not consuming queue %s", name, r.cfg.Source.Queue))
+		case !consuming[queue]:
+			reasons = append(reasons, because(fmt.Sprintf("route %s: not consuming queue %s", name, queue), cause[queue]))
 		}
-		if n := r.current.Load().Stat().DeadLetterFailures; n > 0 && r.current.Load().Stat().Held > 0 {
+		if s := r.current.Load().Stat(); s.DeadLetterFailures > 0 && s.Held > 0 {
 			reasons = append(reasons, fmt.Sprintf("route %s: dead letters are not taken by queue %s; the messages stay in their queue", name, r.cfg.DeadLetter.Queue))
 		}
 	}

@@ -63,6 +63,9 @@ func Run(ctx context.Context, opts Options) error {
 		if err := w.play(ctx, p, i+1, s); err != nil {
 			errs = append(errs, err)
 		}
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -122,11 +125,9 @@ func newWorld(ctx context.Context, url string) (*world, error) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(w.dir))
 	}
-	// By way of the environment, so that a password in the URL is in no file.
-	if err := os.Setenv("ROUTER_DEMO_URL", url); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(w.dir))
-	}
-	if w.app, err = app.New(ctx, app.Options{ConfigPath: path, LogOutput: io.Discard}); err != nil {
+	// The URL is interpolated, so that a password in it is in no file.
+	env := func(name string) (string, bool) { return url, name == "ROUTER_DEMO_URL" }
+	if w.app, err = app.New(ctx, app.Options{ConfigPath: path, LogOutput: io.Discard, Env: env}); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(w.dir))
 	}
 	w.broker, err = amqp.New(amqp.Config{URLs: []string{url}, ConnectionName: "router-demo-outside", AllowPlaintext: true, Logger: slog.New(slog.DiscardHandler)})

@@ -58,6 +58,8 @@ var scenes = []scene{
 	},
 }
 
+var errInterrupted = errors.New("interrupted")
+
 // play sends a scene's message, waits for its arrivals and prints them.
 func (w *world) play(ctx context.Context, p *printer, n int, s scene) error {
 	env := router.NewEnvelope(map[string]any{"x-customer": "acme"}, []byte(s.body))
@@ -74,8 +76,13 @@ func (w *world) play(ctx context.Context, p *printer, n int, s scene) error {
 	if err := w.sender.Send(ctx, to, &env, receipt(func(err error) { confirmed <- err })); err != nil {
 		return err
 	}
-	if err := <-confirmed; err != nil {
-		return fmt.Errorf("message %d: %w", n, err)
+	select {
+	case err := <-confirmed:
+		if err != nil {
+			return fmt.Errorf("message %d: %w", n, err)
+		}
+	case <-ctx.Done():
+		return errInterrupted
 	}
 	missing := make(map[string]bool)
 	for _, end := range s.ends {
@@ -96,7 +103,7 @@ func (w *world) play(ctx context.Context, p *printer, n int, s scene) error {
 		case <-timeout:
 			return fmt.Errorf("message %d did not arrive in %v within %v", n, slices.Sorted(maps.Keys(missing)), arrivalTimeout)
 		case <-ctx.Done():
-			return errors.New("interrupted")
+			return errInterrupted
 		}
 	}
 	return nil

@@ -21,6 +21,9 @@ func build() telemetry.Build {
 	if !ok {
 		return b
 	}
+	if b.Version == "dev" && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		b.Version = info.Main.Version // as `go install` was asked for
+	}
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
@@ -37,7 +40,7 @@ func newVersion() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, the commit and the versions of the main parts",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 	}
 	outputFlag(cmd, &output)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -85,7 +88,7 @@ func newSchema() *cobra.Command {
 the first line of the file name it, and editors complete and check the keys:
 
   #:schema ./router.schema.json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := cmd.OutOrStdout().Write(config.Schema())
 			return err

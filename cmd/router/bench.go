@@ -24,11 +24,11 @@ prints messages per second, this process's CPU per message, and what was lost,
 came twice or out of order, by sequence numbers.
 
 Without --url it starts a private RabbitMQ on loopback.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	outputFlag(cmd, &output)
 	f := cmd.Flags()
-	f.StringVar(&opts.URL, "url", os.Getenv("ROUTER_URL"), "broker to use; ROUTER_URL sets it too")
+	f.StringVar(&opts.URL, "url", "", urlUsage)
 	f.IntVarP(&opts.Messages, "messages", "n", 50000, "messages in each run")
 	f.IntSliceVar(&opts.Sizes, "size", []int{256, 4096}, "bytes of body")
 	f.IntVar(&opts.Rounds, "rounds", 5, "runs of each side")
@@ -39,6 +39,10 @@ Without --url it starts a private RabbitMQ on loopback.`,
 		if err := checkOutput(output); err != nil {
 			return err
 		}
+		if err := opts.Validate(); err != nil {
+			return err
+		}
+		opts.URL = brokerURL(opts.URL)
 		bar := newBar(cmd.ErrOrStderr())
 		opts.Progress = bar.set
 		report, err := bench.Measure(cmd.Context(), opts)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/wasmrouter/router/app/demo"
@@ -23,10 +21,11 @@ installed, and stops it afterwards. On a broker of yours it uses names of its
 own, and nothing is left a minute later.`,
 		Example: `  router demo
   router demo --url amqp://guest:guest@127.0.0.1:5672/`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
-	cmd.Flags().StringVar(&opts.URL, "url", os.Getenv("ROUTER_URL"), "broker to use; ROUTER_URL sets it too")
+	cmd.Flags().StringVar(&opts.URL, "url", "", urlUsage)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		opts.URL = brokerURL(opts.URL)
 		opts.Out = cmd.OutOrStdout()
 		return failed(demo.Run(cmd.Context(), opts))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/app"
+	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
@@ -28,13 +29,28 @@ type link struct {
 	fanout   bool
 	durable  bool
 	verbose  bool
+
+	plaintext bool
+}
+
+// urlUsage describes --url. Its default is read when it is needed, so that
+// --help does not print a password.
+const urlUsage = "broker, amqp://USER:PASSWORD@HOST:PORT/VHOST; ROUTER_URL sets it without showing the password to other users"
+
+// brokerURL returns the --url that was given, or else what ROUTER_URL says.
+func brokerURL(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return os.Getenv("ROUTER_URL")
 }
 
 func (l *link) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&l.url, "url", os.Getenv("ROUTER_URL"), "broker, amqp://USER:PASSWORD@HOST:PORT/VHOST; ROUTER_URL sets it without showing the password to other users")
+	f.StringVar(&l.url, "url", "", urlUsage+" (default "+config.DefaultURL+")")
 	f.StringVarP(&l.config, "config", "c", "", "take the broker from this configuration file")
 	f.StringVarP(&l.format, "format", "f", "plain", "how messages are written: plain or oslo (oslo.messaging)")
+	f.BoolVar(&l.plaintext, "allow-plaintext", false, "send the password in clear over amqp:// to another machine")
 	f.DurationVar(&l.timeout, "timeout", 30*time.Second, "bound for connecting, publishing and waiting")
 	f.StringVar(&l.exchange, "exchange", "", "topic exchange of --topic (default "+router.DefaultExchange+")")
 	f.StringVar(&l.topic, "topic", "", "address by topic, as oslo.messaging does")
@@ -44,24 +60,60 @@ func (l *link) flags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"plain", "oslo"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// broker returns an adapter for the broker that the flags name.
-func (l *link) broker(cmd *cobra.Command) (*amqp.Broker, error) {
-	cfg := amqp.Config{}
-	if l.url != "" {
-		cfg.URLs = []string{l.url}
+// connect returns a connected adapter for the broker that the flags name.
+func (l *link) connect(cmd *cobra.Command) (*amqp.Broker, error) {
+	if l.timeout <= 0 {
+		return nil, fmt.Errorf("--timeout %s: it is more than 0", l.timeout)
 	}
+	var cfg amqp.Config
 	if l.config != "" {
 		var err error
 		if cfg, err = app.BrokerConfig(l.config); err != nil {
 			return nil, err
 		}
+	} else if url := brokerURL(l.url); url != "" {
+		cfg.URLs = []string{url}
 	}
 	cfg.ConnectionName = "router-" + cmd.Name()
 	cfg.Topology = amqp.Topology{}
+	cfg.AllowPlaintext = cfg.AllowPlaintext || l.plaintext
 	if l.verbose {
 		cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	}
-	return amqp.New(cfg)
+	b, err := amqp.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
+	defer cancel()
+	if err := b.Connect(ctx); err != nil {
+		closeBroker(b)
+		return nil, failed(err)
+	}
+	return b, nil
+}
+
+func closeBroker(b *amqp.Broker) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = b.Close(ctx) // the work is done or has failed already
+}
+
+// exists is a topology that is there already: declaring it fails for a queue
+// that is missing.
+func exists(queues []string) rpc.Topology {
+	var t rpc.Topology
+	for _, q := range queues {
+		t.Queues = append(t.Queues, rpc.Queue{Name: q, Passive: true})
+	}
+	return t
+}
+
+// ensure declares what a listener or server needs.
+func (l *link) ensure(cmd *cobra.Command, b *amqp.Broker, t rpc.Topology) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
+	defer cancel()
+	return rpc.Ensure(ctx, declare(b), t)
 }
 
 func (l *link) layout() rpc.Layout {
@@ -96,7 +148,7 @@ func (l *link) client(cmd *cobra.Command) (*rpc.Client, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := l.broker(cmd)
+	b, err := l.connect(cmd)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,7 +163,7 @@ func (l *link) client(cmd *cobra.Command) (*rpc.Client, func(), error) {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		c.Close(ctx)
-		_ = b.Close(ctx) // the work is done or has failed already
+		closeBroker(b)
 	}, nil
 }
 

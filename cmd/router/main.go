@@ -24,23 +24,17 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	go forceOnSecondSignal(ctx)
-	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
-
-// forceOnSecondSignal ends the process at once when a second signal follows the
-// one that ended ctx.
-func forceOnSecondSignal(ctx context.Context) {
-	again := make(chan os.Signal, 2)
-	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
-	<-ctx.Done()
-	<-again // the one that ended ctx
-	<-again
-	fmt.Fprintln(os.Stderr, "router: second signal, stopping at once; unfinished messages stay with the broker")
-	os.Exit(exitForced)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { // it lives as long as the process
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintln(os.Stderr, "router: second signal, stopping at once; unfinished messages stay with the broker")
+		os.Exit(exitForced)
+	}()
+	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // execute runs one command line and returns the exit code.
@@ -59,12 +53,32 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 	if errors.As(err, &failed) {
 		code = exitFailed
 	}
-	for line := range strings.Lines(err.Error()) {
+	for line := range strings.Lines(suggestion(err.Error())) {
 		if line = strings.TrimSpace(line); line != "" {
 			fmt.Fprintln(errOut, "router:", line)
 		}
 	}
 	return code
+}
+
+// suggestion puts cobra's answer to a mistyped command on one line.
+func suggestion(text string) string {
+	problem, names, ok := strings.Cut(text, "\n\nDid you mean this?\n")
+	switch {
+	case ok:
+		return problem + "; did you mean " + strings.Join(strings.Fields(names), " or ") + "?"
+	case strings.HasPrefix(text, "unknown command "):
+		return text + "; `router help` lists the commands"
+	}
+	return text
+}
+
+// noArguments refuses arguments of a command that takes none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, and %q is one; see `%s --help`", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
 }
 
 // failedError marks an error as one of running, not of usage.

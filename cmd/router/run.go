@@ -31,7 +31,7 @@ rest to the broker. A second signal stops at once.
 
 SIGHUP reloads the configuration: routes that did not change keep their
 consumers, and a configuration with any error changes nothing.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	configFlag(cmd, &opts.ConfigPath)
 	cmd.Flags().StringVar(&opts.LogLevel, "log-level", "", "debug, info, warn or error; overrides log.level")
@@ -52,15 +52,21 @@ func run(ctx context.Context, opts app.Options) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	a, err := app.New(ctx, opts)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil // told to stop while nothing ran
+	case err != nil:
 		return err
 	}
 	err = a.Start(ctx)
+	if ctx.Err() != nil {
+		err = nil
+	}
 	for err == nil && ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-hup:
-			a.ReloadAndLog(ctx)
+			_ = a.ReloadAndLog(ctx)
 		}
 	}
 	// ctx has ended; the drain has its own bound, the closing that follows this.
@@ -76,7 +82,7 @@ func newCheck() *cobra.Command {
 		Short: "Find every mistake in a configuration without a broker",
 		Long: `check does everything that run does short of connecting: it reads the file,
 resolves secrets, loads and compiles every filter, and builds every route.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	configFlag(cmd, &path)
 	outputFlag(cmd, &output)
@@ -88,9 +94,7 @@ resolves secrets, loads and compiles every filter, and builds every route.`,
 		if output == "json" {
 			return errors.Join(printJSON(cmd, checkReport(plan, warnings, err)), silent(err))
 		}
-		for _, w := range warnings {
-			fmt.Fprintln(cmd.ErrOrStderr(), "router: warning:", w)
-		}
+		warn(cmd, warnings)
 		if err != nil {
 			return err
 		}
@@ -98,6 +102,12 @@ resolves secrets, loads and compiles every filter, and builds every route.`,
 		return nil
 	}
 	return cmd
+}
+
+func warn(cmd *cobra.Command, warnings []config.Warning) {
+	for _, w := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "router: warning:", w)
+	}
 }
 
 // problem is one line of check's JSON output.
@@ -164,7 +174,8 @@ func newExplain() *cobra.Command {
 		if err := checkOutput(output); err != nil {
 			return err
 		}
-		plan, _, err := app.Check(cmd.Context(), path)
+		plan, warnings, err := app.Check(cmd.Context(), path)
+		warn(cmd, warnings)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// printedMessage is a message as JSON.
+type printedMessage struct {
+	Queue       string            `json:"queue"`
+	Exchange    string            `json:"exchange"`
+	RoutingKey  string            `json:"routing_key"`
+	Redelivered bool              `json:"redelivered"`
+	Properties  map[string]string `json:"properties"`
+	Headers     map[string]any    `json:"headers"`
+	Body        string            `json:"body,omitempty"`
+	BodyBase64  string            `json:"body_base64,omitempty"`
+}
+
+func (p *messagePrinter) print(env *router.Envelope) {
+	body := env.Body
+	if text, err := p.format.Text(env); err == nil {
+		body = text
+	}
+	m := printedMessage{
+		Queue: env.Origin.Queue, Exchange: env.Origin.Exchange, RoutingKey: env.Origin.RoutingKey,
+		Redelivered: env.Origin.Redelivered, Properties: properties(&env.Properties), Headers: printable(env.Headers()),
+	}
+	if utf8.Valid(body) {
+		m.Body = string(body)
+	} else {
+		m.BodyBase64 = base64.StdEncoding.EncodeToString(body)
+	}
+	if p.json {
+		enc := json.NewEncoder(p.out)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(m) // every part is a type that JSON has
+		return
+	}
+	fmt.Fprintf(p.out, "%s (exchange %q, key %q)\n", m.Queue, m.Exchange, m.RoutingKey)
+	for _, name := range slices.Sorted(maps.Keys(m.Properties)) {
+		fmt.Fprintf(p.out, "  %s: %q\n", name, m.Properties[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+		fmt.Fprintf(p.out, "  header %s: %s\n", name, compact(m.Headers[name]))
+	}
+	if m.BodyBase64 != "" {
+		fmt.Fprintf(p.out, "  %d bytes, base64: %s\n", len(body), m.BodyBase64)
+		return
+	}
+	fmt.Fprintf(p.out, "  %s\n", safe(m.Body))
+}
+
+// safe escapes control characters, which could otherwise command the terminal.
+func safe(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '�'
+		}
+		return r
+	}, s)
+}
+
+func compact(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprintf("%q", fmt.Sprint(v))
+	}
+	return string(data)
+}
+
+func properties(p *router.Properties) map[string]string {
+	m := map[string]string{
+		"content_type": p.ContentType, "content_encoding": p.ContentEncoding, "correlation_id": p.CorrelationID,
+		"reply_to": p.ReplyTo, "expiration": p.Expiration, "message_id": p.MessageID, "type": p.Type,
+		"user_id": p.UserID, "app_id": p.AppID,
+	}
+	if p.DeliveryMode != 0 {
+		m["delivery_mode"] = fmt.Sprint(p.DeliveryMode)
+	}
+	if p.Priority != 0 {
+		m["priority"] = fmt.Sprint(p.Priority)
+	}
+	if !p.Timestamp.IsZero() {
+		m["timestamp"] = p.Timestamp.UTC().Format(time.RFC3339)
+	}
+	maps.DeleteFunc(m, func(_, v string) bool { return v == "" })
+	return m
+}
+
+// printable returns headers as values that JSON can hold.
+func printable(headers map[string]any) map[string]any {
+	m := make(map[string]any, len(headers))
+	for name, v := range headers {
+		m[name] = printableValue(v)
+	}
+	return m
+}
+
+func printableValue(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		return printable(v)
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = printableValue(v[i])
+		}
+		return list
+	case float32, float64:
+		if _, err := json.Marshal(v); err != nil {
+			return fmt.Sprint(v)
+		}
+	case router.Decimal:
+		return fmt.Sprintf("%de-%d", v.Value, v.Scale)
+	}
+	return v
+}
