@@ -73,6 +73,10 @@ func (j *job) replied(err error) {
 	j.finish()
 }
 
+// maxUnsettledBeats is how many keep-alives of one call may wait for the
+// broker's confirm. The caller may well have got them.
+const maxUnsettledBeats = 3
+
 // keepAlive tells the caller every so often that the handler runs, until the
 // returned function is called, or one cannot be sent.
 func (j *job) keepAlive(every time.Duration) (stop func()) {
@@ -81,7 +85,8 @@ func (j *job) keepAlive(every time.Duration) (stop func()) {
 	ran.Go(func() {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
-		var unsettled, failed atomic.Bool
+		var unsettled atomic.Int32
+		var failed atomic.Bool
 		for {
 			select {
 			case <-ctx.Done():
@@ -91,20 +96,22 @@ func (j *job) keepAlive(every time.Duration) (stop func()) {
 			switch {
 			case failed.Load():
 				return
-			case unsettled.Load(): // the broker is slow, and more would not help
+			case unsettled.Load() >= maxUnsettledBeats: // the broker does not answer, and more would not help
 				continue
 			}
 			env, err := j.server.cfg.Format.EncodeAnswer(Answer{KeepAlive: true}, j.in.Ticket)
 			if err != nil {
 				return
 			}
-			unsettled.Store(true)
+			unsettled.Add(1)
 			p := &post{
 				target: router.Target{Kind: router.TargetQueue, Queue: j.in.Ticket.ReplyTo},
 				env:    env,
 				done: func(err error) {
-					failed.Store(err != nil && !direct(j.in.Ticket.ReplyTo))
-					unsettled.Store(false)
+					if err != nil && !direct(j.in.Ticket.ReplyTo) {
+						failed.Store(true)
+					}
+					unsettled.Add(-1)
 				},
 			}
 			if p.target.Validate() != nil || j.server.out.send(ctx, p) != nil {

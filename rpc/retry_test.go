@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
@@ -134,4 +135,36 @@ func TestAFanoutExchangeIsDeclaredEachTime(t *testing.T) {
 			t.Errorf("the topic exchange was declared %d times", n)
 		}
 	})
+}
+
+func TestKeepAlivesStopWhenTheyCannotArrive(t *testing.T) {
+	for name, x := range map[string]struct {
+		answer error
+		want   uint64
+	}{
+		"the caller is gone":          {router.ErrUnroutable, 1},
+		"the broker does not confirm": {errHeld, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker("shop")
+				b.answer = func(target router.Target, _ *router.Envelope) error {
+					if target.Queue == "replies" {
+						return x.answer
+					}
+					return nil
+				}
+				s, _ := serve(t, b, func(context.Context, *rpc.Incoming) (rpc.Reply, error) {
+					time.Sleep(30 * time.Second)
+					return rpc.Reply{}, nil
+				})
+				b.put("shop", request("1", "replies", func(r *oslo.Request) { r.Timeout = oslo.Raw("4") }))
+				time.Sleep(20 * time.Second)
+				synctest.Wait()
+				if n := s.Stat().KeepAlives; n != x.want {
+					t.Errorf("%d keep-alives", n)
+				}
+			})
+		})
+	}
 }
