@@ -106,7 +106,7 @@ func classify(err error, memoryFull bool) *failure {
 		return &failure{class: ClassHost, err: err}
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(text, "wasm error: "), "\n")
-	short := withFrame(errors.New(first), err)
+	short := withFrame(errors.New(cutText(first, maxReason)), err)
 	if memoryFull {
 		return &failure{class: ClassMemory, err: fmt.Errorf("memory limit reached: %w", short)}
 	}

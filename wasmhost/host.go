@@ -21,7 +21,7 @@ type Host struct {
 	onDisk  bool
 
 	compiles singleflight.Group // by content, so that a module is compiled once
-	work     sync.WaitGroup     // compilations, those given up included
+	work     sync.WaitGroup     // loads, and compilations that were given up
 
 	mu      sync.Mutex // protects what follows
 	closed  bool
@@ -73,8 +73,8 @@ func compilerWorks() (err error) {
 	return err
 }
 
-// Close closes the filters that are still open, waits for them and for
-// compilations, at most until ctx ends, and frees the compiled code. It may be
+// Close closes the filters that are still open, waits for them and for those
+// that are being loaded, at most until ctx ends, and frees the compiled code. It may be
 // called again.
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
@@ -93,14 +93,14 @@ func (h *Host) Close(ctx context.Context) error {
 		return err
 	}
 	done := make(chan struct{})
-	go func() { // ends with the compilations, which end by themselves
+	go func() { // ends with the loads and compilations, which end by themselves
 		h.work.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
 	case <-ctx.Done():
-		return fmt.Errorf("a compilation still runs: %w", ctx.Err())
+		return fmt.Errorf("a filter is still being loaded: %w", ctx.Err())
 	}
 	return h.cache.Close(ctx)
 }
@@ -145,12 +145,7 @@ func (h *Host) compileNow(ctx context.Context, module []byte, memory int64) (pro
 		err error
 	}
 	done := make(chan outcome)
-	h.mu.Lock()
-	if h.closed {
-		h.mu.Unlock()
-		return program{}, ErrClosed
-	}
-	h.work.Go(func() {
+	h.work.Go(func() { // Load holds the group open
 		p, err := h.build(module, memory)
 		select {
 		case done <- outcome{p, err}:
@@ -160,7 +155,6 @@ func (h *Host) compileNow(ctx context.Context, module []byte, memory int64) (pro
 			}
 		}
 	})
-	h.mu.Unlock()
 	select {
 	case o := <-done:
 		return o.program, o.err
@@ -205,7 +199,8 @@ func buildProgram(cache wazero.CompilationCache, module []byte, memory int64) (p
 		return p, err
 	}
 	if p.compiled, err = p.runtime.CompileModule(ctx, module); err != nil {
-		return p, fmt.Errorf("%w: %w", ErrModule, err)
+		// Names in it are the module's.
+		return p, fmt.Errorf("%w: %s", ErrModule, cutText(err.Error(), 512))
 	}
 	return p, nil
 }

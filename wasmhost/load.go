@@ -17,6 +17,15 @@ import (
 // name the filter and wrap [ErrPin], [ErrModule], [ErrGrant] or [ErrClosed] where
 // one of these is the cause. The caller closes the filter.
 func (h *Host) Load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil, fmt.Errorf("filter %s: %w", cfg.Name, ErrClosed)
+	}
+	h.work.Add(1) // the code that starts here must not be freed meanwhile
+	h.mu.Unlock()
+	defer h.work.Done()
+
 	f, err := h.load(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("filter %s: %w", cfg.Name, err)

@@ -390,6 +390,24 @@ func TestLoadAfterClose(t *testing.T) {
 	}
 }
 
+func TestCloseWhileLoading(t *testing.T) {
+	module := wat(t, `(module (func $s (loop $l (br $l))) (start $s)`+handlers+`)`)
+	for range 5 {
+		h := newHost(t, Config{})
+		loading := make(chan error)
+		go func() {
+			_, err := h.Load(context.Background(), FilterConfig{Module: module, Limits: Limits{StartTime: 30 * time.Millisecond}})
+			loading <- err
+		}()
+		if err := h.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := <-loading; !errors.Is(err, ErrModule) && !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	}
+}
+
 func TestCompileTimeout(t *testing.T) {
 	h := newHost(t, Config{CompileTimeout: time.Nanosecond})
 	_, err := h.Load(context.Background(), FilterConfig{Module: watFile(t, "pass")})
