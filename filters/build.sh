@@ -19,11 +19,13 @@ CLANG=${CLANG:-clang} WASM_LD=${WASM_LD:-wasm-ld} WAT2WASM=${WAT2WASM:-wat2wasm}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# Two steps, because a one-step link would run whatever wasm-opt is in PATH.
+# Two steps, because a one-step link would run whatever wasm-opt is in PATH. The
+# stack comes first in memory, so that running over it traps instead of writing
+# into data.
 build_c() { # sources, module
 	"$CLANG" --target=wasm32 -std=c11 -O2 -mbulk-memory -msign-ext -mnontrapping-fptoint \
 		-ffreestanding -fno-ident -Wall -Wextra -Werror -I sdk/c -c "$1" -o "$tmp/f.o"
-	"$WASM_LD" --no-entry --strip-all -z stack-size=32768 -o "$2" "$tmp/f.o"
+	"$WASM_LD" --no-entry --strip-all --stack-first -z stack-size=32768 -o "$2" "$tmp/f.o"
 }
 
 build_go() { # package directory, module

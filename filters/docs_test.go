@@ -83,6 +83,7 @@ func commands(t *testing.T, source string) string {
 
 func shell(t *testing.T, dir, script string, env ...string) {
 	t.Helper()
+	sources(t)
 	cmd := exec.Command("sh", "-euc", script)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)

@@ -69,7 +69,7 @@ func (w *walker) take(c byte) bool {
 }
 
 func (w *walker) space() {
-	for w.at < len(w.doc) {
+	for w.at < len(w.doc) && w.doc[w.at] <= ' ' {
 		switch w.doc[w.at] {
 		case ' ', '\t', '\n', '\r':
 			w.at++
@@ -86,7 +86,7 @@ func (w *walker) value() bool {
 	case '[':
 		return w.container(']')
 	case '"':
-		_, ok := w.str()
+		_, _, ok := w.str()
 		return ok
 	case 't':
 		return w.word("true")
@@ -108,11 +108,12 @@ func (w *walker) word(s string) bool {
 }
 
 func (w *walker) digits() bool {
-	start := w.at
-	for w.peek() >= '0' && w.peek() <= '9' {
-		w.at++
+	start, i := w.at, w.at
+	for i < len(w.doc) && w.doc[i]-'0' <= 9 {
+		i++
 	}
-	return w.at > start
+	w.at = i
+	return i > start
 }
 
 func (w *walker) number() bool {
@@ -132,30 +133,40 @@ func (w *walker) number() bool {
 	return true
 }
 
-// str reads a string and returns what stands between its quotes.
-func (w *walker) str() ([]byte, bool) {
-	if !w.take('"') {
-		return nil, false
+// plain says of each byte whether it stands for itself inside a string.
+var plain = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= ' ' && c != '"' && c != '\\'
 	}
-	start := w.at
-	for w.at < len(w.doc) {
-		c := w.doc[w.at]
+	return t
+}()
+
+// str reads a string and returns what stands between its quotes.
+func (w *walker) str() (text []byte, escaped, ok bool) {
+	if !w.take('"') {
+		return nil, false, false
+	}
+	doc, start := w.doc, w.at
+	for i := start; i < len(doc); {
+		c := doc[i]
+		if plain[c] {
+			i++
+			continue
+		}
+		w.at = i + 1
 		switch {
 		case c == '"':
-			w.at++
-			return w.doc[start : w.at-1], true
-		case c < ' ':
-			return nil, false
-		case c == '\\':
-			w.at++
-			if !w.escape() {
-				return nil, false
-			}
-		default:
-			w.at++
+			return doc[start:i], escaped, true
+		case c != '\\':
+			w.at = i
+			return nil, false, false
+		case !w.escape():
+			return nil, false, false
 		}
+		i, escaped = w.at, true
 	}
-	return nil, false
+	w.at = len(doc)
+	return nil, false, false
 }
 
 func (w *walker) escape() bool {
@@ -215,7 +226,7 @@ func (w *walker) container(end byte) bool {
 			s.index = i
 		} else {
 			var ok bool
-			if s.name, ok = w.str(); !ok {
+			if s.name, s.escaped, ok = w.str(); !ok {
 				return false
 			}
 			w.space()

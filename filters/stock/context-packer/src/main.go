@@ -7,7 +7,6 @@ import "github.com/wasmrouter/router/filters/sdk/go/filter"
 var settings config
 
 func init() {
-	filter.NoGarbage = true
 	filter.OnInit = func(m *filter.Message) error {
 		err := settings.read(m)
 		filter.Needs = settings.needs()

@@ -101,28 +101,42 @@ func (r *redact) names(header string) bool {
 // pattern is a path to fields: names, * for any name or index, and a leading
 // ** for any depth.
 type pattern struct {
-	segments []string
+	segments []segment
 	anywhere bool
+}
+
+type segment struct {
+	name  string
+	index int // the name as a number, else -1
+	any   bool
+}
+
+func newSegment(name string) segment {
+	n, err := strconv.Atoi(name)
+	if err != nil || n < 0 {
+		n = -1
+	}
+	return segment{name, n, name == "*"}
 }
 
 func parsePattern(s string) (pattern, error) {
 	var p pattern
 	rest, ok := strings.CutPrefix(s, "**.")
 	p.anywhere = ok
-	var segment []byte
+	var name []byte
 	for i := 0; i <= len(rest); i++ {
 		switch {
 		case i == len(rest) || rest[i] == '.':
-			if len(segment) == 0 || string(segment) == "**" {
+			if len(name) == 0 || string(name) == "**" {
 				return p, errors.New("redact.fields: not a path: " + s)
 			}
-			p.segments = append(p.segments, string(segment))
-			segment = segment[:0]
+			p.segments = append(p.segments, newSegment(string(name)))
+			name = name[:0]
 		case rest[i] == '\\' && i+1 < len(rest):
 			i++
-			segment = append(segment, rest[i])
+			name = append(name, rest[i])
 		default:
-			segment = append(segment, rest[i])
+			name = append(name, rest[i])
 		}
 	}
 	return p, nil
@@ -130,19 +144,23 @@ func parsePattern(s string) (pattern, error) {
 
 // step is one step of the way to the value at hand.
 type step struct {
-	name  []byte // as written in the document
-	index int    // of an array's element, else -1
+	name    []byte // as written in the document
+	escaped bool
+	index   int // of an array's element, else -1
 }
 
-func (s *step) is(segment string) bool {
-	if segment == "*" {
+func (s *step) is(want *segment) bool {
+	if want.any {
 		return true
 	}
-	if s.index < 0 {
-		return filter.EqualJSON(s.name, segment)
+	if s.index >= 0 {
+		return s.index == want.index
 	}
-	n, err := strconv.Atoi(segment)
-	return err == nil && n == s.index
+	// Without escapes a name has the segment's length; with them it is longer.
+	if len(s.name) <= len(want.name) {
+		return string(s.name) == want.name
+	}
+	return s.escaped && filter.EqualJSON(s.name, want.name)
 }
 
 func (p *pattern) matches(path []step) bool {
@@ -152,7 +170,7 @@ func (p *pattern) matches(path []step) bool {
 	}
 	tail := path[len(path)-n:]
 	for i := n - 1; i >= 0; i-- {
-		if !tail[i].is(p.segments[i]) {
+		if !tail[i].is(&p.segments[i]) {
 			return false
 		}
 	}
