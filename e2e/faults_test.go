@@ -214,7 +214,7 @@ func closeNamed(t *testing.T, n *rabbitnode.Node, prefix string) (int, error) {
 	t.Helper()
 	out, err := n.Eval(t.Context(), fmt.Sprintf(`Named = fun(P) ->
 		case catch rabbit_networking:connection_info(P, [client_properties]) of
-			[{client_properties, L}] -> case lists:keyfind(<<"connection_name">>, 1, L) of
+			[{client_properties, L}] when is_list(L) -> case lists:keyfind(<<"connection_name">>, 1, L) of
 				{_, _, Name} -> string:prefix(Name, <<%q>>) =/= nomatch;
 				false -> false
 			end;
