@@ -147,6 +147,10 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 	return all
 }
 
+// refusal is in wasmhost's errors of filters that found fault with their
+// configuration.
+const refusal = "start: router_init: error: "
+
 // failedFilter notes why a filter was not loaded, at the key that is to blame.
 func (b *builder) failedFilter(name string, err error) {
 	at := func(key string) []string { return []string{"filters", name, key} }
@@ -158,6 +162,9 @@ func (b *builder) failedFilter(name string, err error) {
 		b.fail(at("sha256"), "", err)
 	case errors.Is(err, wasmhost.ErrGrant):
 		b.fail(at("grants"), "", err)
+	case strings.Contains(err.Error(), refusal):
+		_, why, _ := strings.Cut(err.Error(), refusal)
+		b.fail(at("config"), "", reworded{"the filter refuses it: " + strings.TrimPrefix(why, "config: "), err})
 	default:
 		key := "path"
 		if what, rest, ok := strings.Cut(err.Error(), ": "); ok && (what == "stages" || what == "config") {
