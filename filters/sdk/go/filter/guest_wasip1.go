@@ -35,6 +35,18 @@ func hostRandom(p unsafe.Pointer, n uint32)
 //go:wasmimport router time_ns
 func hostTimeNS() int64
 
+//go:wasmimport router body_read
+func hostBodyRead(off uint32, p unsafe.Pointer, n uint32) uint32
+
+//go:wasmimport router metric_def
+func hostMetricDef(kind int32, p unsafe.Pointer, n uint32) int32
+
+//go:wasmimport router metric_add
+func hostMetricAdd(id int32, v int64)
+
+//go:wasmimport router metric_obs
+func hostMetricObs(id int32, v float64)
+
 // LogEnabled reports whether a line of that level would be written.
 func LogEnabled(level int32) bool { return hostLogEnabled(level) != 0 }
 
@@ -52,3 +64,22 @@ func Random(b []byte) { hostRandom(unsafe.Pointer(unsafe.SliceData(b)), uint32(l
 // TimeNS returns nanoseconds since 1970: when the router received the message,
 // or the clock with the grant clock.
 func TimeNS() int64 { return hostTimeNS() }
+
+// ReadBody copies body bytes from off, those too that the frame left out, and
+// returns how many; 0 at the end.
+func ReadBody(off int, b []byte) int {
+	return int(hostBodyRead(uint32(off), unsafe.Pointer(unsafe.SliceData(b)), uint32(len(b))))
+}
+
+// DefineMetric returns a metric's id, or -1. It may be called in [OnInit] only,
+// and like the other metric functions needs the grant metrics: a module that
+// calls one is refused without it.
+func DefineMetric(kind MetricKind, name string) int32 {
+	return hostMetricDef(int32(kind), unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)))
+}
+
+// AddMetric adds to a counter or a gauge.
+func AddMetric(id int32, v int64) { hostMetricAdd(id, v) }
+
+// ObserveMetric adds an observation to a histogram, or sets a gauge.
+func ObserveMetric(id int32, v float64) { hostMetricObs(id, v) }

@@ -1,0 +1,180 @@
+/* The change that a handler writes. Included by router_filter.h. */
+#ifndef ROUTER_DELTA_H
+#define ROUTER_DELTA_H
+
+enum {
+    RF_OP_SET_HEADER = 1,
+    RF_OP_DEL_HEADER,
+    RF_OP_CLEAR_HEADERS,
+    RF_OP_SET_PROP,
+    RF_OP_TARGET,
+    RF_OP_ACTION,
+    RF_OP_BODY,
+    RF_OP_BODY_REF,
+    RF_OP_EMIT,
+    RF_OP_ERROR,
+};
+
+/* Results below zero; the message fails and the instance lives on. */
+enum { RF_NO_MEMORY = -1, RF_MALFORMED = -2, RF_UNSUPPORTED = -3, RF_INTERNAL = -4 };
+
+typedef struct {
+    uint8_t *p; /* 8-aligned */
+    uint32_t n, cap;
+    bool full; /* something did not fit: the message fails */
+} rf_delta;
+
+/* rf_op appends one op and returns where its value goes, or NULL when it does
+   not fit. */
+RF_API uint8_t *rf_op(rf_delta *d, uint8_t op, uint8_t flags, rf_str key, uint32_t vlen) {
+    uint64_t need = ((uint64_t)8 + key.n + vlen + 7) & ~7ull;
+    if (d->full || key.n > 0xffff || need > d->cap - d->n) {
+        d->full = true;
+        return NULL;
+    }
+    uint8_t *p = d->p + d->n;
+    uint16_t klen = (uint16_t)key.n;
+    p[0] = op;
+    p[1] = flags;
+    __builtin_memcpy(p + 2, &klen, 2);
+    __builtin_memcpy(p + 4, &vlen, 4);
+    __builtin_memcpy(p + 8, key.p, key.n);
+    for (uint8_t *q = p + 8 + key.n + vlen, *end = p + need; q < end; q++) *q = 0;
+    d->n += (uint32_t)need;
+    return p + 8 + key.n;
+}
+
+RF_API void rf_op_copy(rf_delta *d, uint8_t op, uint8_t flags, rf_str key, rf_str value) {
+    uint8_t *p = rf_op(d, op, flags, key, value.n);
+    if (p != NULL) __builtin_memcpy(p, value.p, value.n);
+}
+
+RF_API void rf_set_header(rf_delta *d, rf_str name, rf_str text) {
+    rf_op_copy(d, RF_OP_SET_HEADER, RF_T_UTF8 << 4, name, text);
+}
+RF_API void rf_set_header_bytes(rf_delta *d, rf_str name, rf_str bytes) {
+    rf_op_copy(d, RF_OP_SET_HEADER, RF_T_BYTES << 4, name, bytes);
+}
+RF_API void rf_set_header_i64(rf_delta *d, rf_str name, int64_t v) {
+    rf_op_copy(d, RF_OP_SET_HEADER, RF_T_I64 << 4, name, rf_slice(&v, 8));
+}
+RF_API void rf_set_header_f64(rf_delta *d, rf_str name, double v) {
+    rf_op_copy(d, RF_OP_SET_HEADER, RF_T_F64 << 4, name, rf_slice(&v, 8));
+}
+RF_API void rf_set_header_bool(rf_delta *d, rf_str name, bool v) {
+    uint8_t b = v;
+    rf_op_copy(d, RF_OP_SET_HEADER, RF_T_BOOL << 4, name, rf_slice(&b, 1));
+}
+RF_API void rf_del_header(rf_delta *d, rf_str name) {
+    rf_op_copy(d, RF_OP_DEL_HEADER, 0, name, RF_STR(""));
+}
+RF_API void rf_clear_headers(rf_delta *d) {
+    rf_op_copy(d, RF_OP_CLEAR_HEADERS, 0, RF_STR(""), RF_STR(""));
+}
+
+/* rf_cut_utf8 shortens text to at most max bytes without cutting a character. */
+RF_API rf_str rf_cut_utf8(rf_str text, uint32_t max) {
+    if (text.n <= max) return text;
+    while (max > 0 && ((uint8_t)text.p[max] & 0xc0) == 0x80) max--;
+    return rf_slice(text.p, max);
+}
+
+/* rf_set_prop sets a text property; empty text removes it. */
+RF_API void rf_set_prop(rf_delta *d, rf_slot slot, rf_str text) {
+    uint16_t s = (uint16_t)slot;
+    rf_op_copy(d, RF_OP_SET_PROP, 0, rf_slice(&s, 2), text);
+}
+
+/* rf_target_parts adds a target; rest is what follows the NUL byte, for kinds
+   that have it. */
+RF_API void rf_target_parts(rf_delta *d, rf_str kind, rf_str name, bool has_rest, rf_str rest) {
+    uint8_t *p = rf_op(d, RF_OP_TARGET, 0, kind, name.n + (has_rest ? 1 + rest.n : 0));
+    if (p == NULL) return;
+    __builtin_memcpy(p, name.p, name.n);
+    if (!has_rest) return;
+    p[name.n] = 0;
+    __builtin_memcpy(p + name.n + 1, rest.p, rest.n);
+}
+
+/* rf_target adds a target written as in router.toml: queue:NAME,
+   exchange:NAME/KEY, topic:[EXCHANGE/]TOPIC, server:[EXCHANGE/]TOPIC.SERVER,
+   fanout:TOPIC or notify:[EXCHANGE/]TOPIC.PRIORITY. False when it is none. */
+RF_API bool rf_target(rf_delta *d, rf_str text) {
+    rf_str kind, rest, exchange = RF_STR(""), name = RF_STR("");
+    if (!rf_cut(text, ':', &kind, &rest)) return false;
+    if (rf_eq(kind, RF_STR("queue")) || rf_eq(kind, RF_STR("fanout"))) {
+        if (rest.n == 0) return false;
+        rf_target_parts(d, kind, rest, false, exchange);
+        return true;
+    }
+    if (rf_eq(kind, RF_STR("exchange"))) {
+        if (!rf_cut(rest, '/', &exchange, &name)) return false;
+        rf_target_parts(d, kind, exchange, true, name);
+        return true;
+    }
+    bool server = rf_eq(kind, RF_STR("server")), notify = rf_eq(kind, RF_STR("notify"));
+    if (!server && !notify && !rf_eq(kind, RF_STR("topic"))) return false;
+    bool at = rf_cut(rest, '/', &exchange, &name);
+    if (!at) name = rest, exchange = RF_STR("");
+    if (name.n == 0) return false;
+    if (!server && !notify) {
+        rf_target_parts(d, kind, name, at, exchange);
+        return true;
+    }
+    uint32_t dot = name.n;
+    for (uint32_t i = 0; i < name.n; i++)
+        if (name.p[i] == '.' && (notify || dot == name.n)) dot = i;
+    if (dot == 0 || dot + 1 >= name.n) return false;
+    uint32_t more = name.n - dot - 1;
+    uint8_t *p = rf_op(d, RF_OP_TARGET, 0, kind, name.n + (at ? 1 + exchange.n : 0));
+    if (p == NULL) return true;
+    __builtin_memcpy(p, name.p, dot);
+    p[dot] = 0;
+    __builtin_memcpy(p + dot + 1, name.p + dot + 1, more);
+    if (at) {
+        p[name.n] = 0;
+        __builtin_memcpy(p + name.n + 1, exchange.p, exchange.n);
+    }
+    return true;
+}
+
+RF_API void rf_action(rf_delta *d, rf_str action, rf_str reason) {
+    rf_op_copy(d, RF_OP_ACTION, 0, action, reason);
+}
+RF_API void rf_drop(rf_delta *d, rf_str reason) { rf_action(d, RF_STR("drop"), reason); }
+RF_API void rf_reject(rf_delta *d, rf_str reason) { rf_action(d, RF_STR("reject"), reason); }
+RF_API void rf_reply(rf_delta *d) { rf_action(d, RF_STR("reply"), RF_STR("")); }
+RF_API void rf_stop(rf_delta *d) { rf_action(d, RF_STR("stop"), RF_STR("")); }
+
+/* rf_retry asks for another run after delay_ms; 0 is the route's own backoff. */
+RF_API void rf_retry(rf_delta *d, int64_t delay_ms, rf_str reason) {
+    uint8_t *p = rf_op(d, RF_OP_ACTION, 0, RF_STR("retry"), 8 + reason.n);
+    if (p == NULL) return;
+    __builtin_memcpy(p, &delay_ms, 8);
+    __builtin_memcpy(p + 8, reason.p, reason.n);
+}
+
+/* rf_set_body copies the new body into the change. */
+RF_API void rf_set_body(rf_delta *d, rf_str body) {
+    rf_op_copy(d, RF_OP_BODY, 0, RF_STR(""), body);
+}
+
+/* rf_set_body_ref names the new body where it lies; it must stay there until
+   the handler has returned. A slice of the message's body is allowed. */
+RF_API void rf_set_body_ref(rf_delta *d, rf_str body) {
+    uint32_t ref[2] = {(uint32_t)(uintptr_t)body.p, body.n};
+    rf_op_copy(d, RF_OP_BODY_REF, 0, RF_STR(""), rf_slice(ref, 8));
+}
+
+/* rf_emit starts a new message; what is written after it applies to that. */
+RF_API void rf_emit(rf_delta *d) { rf_op_copy(d, RF_OP_EMIT, 0, RF_STR(""), RF_STR("")); }
+
+/* rf_error fails the message: a short code for metrics, a text for people. */
+RF_API void rf_error(rf_delta *d, rf_str code, rf_str text) {
+    rf_op_copy(d, RF_OP_ERROR, 0, code, text);
+}
+RF_API void rf_error_retryable(rf_delta *d, rf_str code, rf_str text) {
+    rf_op_copy(d, RF_OP_ERROR, 2, code, text);
+}
+
+#endif

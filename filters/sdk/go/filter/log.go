@@ -1,9 +1,0 @@
-package filter
-
-// The levels of [Log].
-const (
-	LevelDebug int32 = iota
-	LevelInfo
-	LevelWarn
-	LevelError
-)

@@ -1,0 +1,101 @@
+package filters_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/wasmhost"
+)
+
+const (
+	buildC  = "clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I sdk/c -c sdk/c/testdata/all.c -o $OUT.o && wasm-ld --no-entry --stack-first -o $OUT $OUT.o"
+	buildGo = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./sdk/go/filter/testdata/"
+)
+
+// built builds a module with a shell command that writes to $OUT.
+func built(t *testing.T, command string) []byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "f.wasm")
+	shell(t, ".", command, "OUT="+out)
+	module, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
+}
+
+// Both SDKs do the same with what the stock filters do not use.
+func TestBothSDKsDoTheSame(t *testing.T) {
+	for language, command := range map[string]string{"c": buildC, "go": buildGo + "all"} {
+		t.Run(language, func(t *testing.T) {
+			ctx := context.Background()
+			f, err := host.Load(ctx, wasmhost.FilterConfig{
+				Name: "all", Module: built(t, command),
+				Limits: wasmhost.Limits{Time: 10 * time.Second, StartTime: time.Minute},
+				Grants: wasmhost.Grants{Metrics: true},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close(ctx)
+			in, err := f.Instance(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+
+			before := router.NewEnvelope(map[string]any{"k": "v", "other": int64(1)}, []byte("a body"))
+			before.Origin.Received = time.Unix(1, 0)
+			env, d := before.Clone(), router.Decision{}
+			if err := in.Run(ctx, router.Decide, &env, &d); err != nil {
+				t.Fatal(err)
+			}
+			const headers = "header bytes: []uint8 [98 111 100 121]\nheader int: int64 -7\nheader k: removed\n"
+			want := []string{
+				"action: drop\nreason: split\n" + headers + "header time: bool true\n",
+				"action: forward\ntarget: queue:a\n" + headers + "header time: bool true\nbody: one\n",
+				"action: forward\ntarget: exchange:ex/key\ntarget: server:ctl/compute.host\ntype: second\nheader k: removed\nheader other: removed\n",
+			}
+			got := []string{describe(&before, &env, &d)}
+			for i := range d.Emitted {
+				e := &d.Emitted[i]
+				got = append(got, describe(&before, &e.Envelope, &router.Decision{Action: router.Forward, Targets: e.Targets}))
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+
+			d.Reset()
+			if err := in.Run(ctx, router.Pack, &env, &d); err != nil || d.Action != router.Retry || d.Delay != 250*time.Millisecond || d.Reason != "later" {
+				t.Errorf("pack: %+v, %v", d, err)
+			}
+			var fe *router.FilterError
+			if err := in.Run(ctx, router.Encode, &env, &d); !errors.As(err, &fe) || fe.Class != wasmhost.ClassError || !fe.Retryable {
+				t.Errorf("encode: %v", err)
+			}
+		})
+	}
+}
+
+// A Go filter may allocate: its collector keeps up. The calls leave far more
+// behind than an instance may have.
+func TestGarbageOfGoFiltersIsCollected(t *testing.T) {
+	f, err := loadFilter(t, "garbage", built(t, buildGo+"garbage"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, 2<<10)
+	for i := range 10000 { // about 100 MiB
+		env, d := router.NewEnvelope(nil, body), router.Decision{}
+		if err := f.Run(t.Context(), router.Decide, &env, &d); err != nil {
+			t.Fatalf("call %d: %v", i, err)
+		}
+	}
+}
