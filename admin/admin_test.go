@@ -109,11 +109,13 @@ func TestHealthAndReadiness(t *testing.T) {
 		{"ready", "/readyz", "", true, true, nil, answer{200, jsonType, `{"status":"ready"}` + "\n"}},
 		{"ready in text", "/readyz", "text/plain", true, true, nil, answer{200, textType, "ready\n"}},
 		{
-			"not ready", "/readyz", "*/*", true, false, []string{"route orders: no consumer", "draining"},
+			"not ready", "/readyz", "*/*", true, false,
+			[]string{"route orders: no consumer", "draining"},
 			answer{503, jsonType, `{"error":"not ready","reasons":["route orders: no consumer","draining"]}` + "\n"},
 		},
 		{
-			"not ready in text", "/readyz", "text/plain", true, false, []string{"route orders\x1b[2J: no consumer", "draining"},
+			"not ready in text", "/readyz", "text/plain", true, false,
+			[]string{"route orders\x1b[2J: no consumer", "draining"},
 			answer{503, textType, "not ready\nroute orders\uFFFD[2J: no consumer\ndraining\n"},
 		},
 	} {

@@ -17,16 +17,31 @@ func TestExplain(t *testing.T) {
 		want   []string
 		refuse bool
 	}{
-		{406, "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'",
-			[]string{`queue "q" exists`, "durable is true there, and false was asked for"}, true},
-		{406, "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received the value '7' of type 'long' but current is the value '5' of type 'signedint'",
-			[]string{"x-max-length is 5 (signedint) there, and 7 (long) was asked for"}, true},
-		{406, "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost 'v': received none but current is the value '5' of type 'signedint'",
-			[]string{"x-max-length is 5 (signedint) there, and not set was asked for"}, true},
-		{406, "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost '/': received 'topic' but current is 'fanout'",
-			[]string{`exchange "x" exists`, "type is fanout there, and topic was asked for"}, true},
-		{406, "PRECONDITION_FAILED - invalid arg 'x-max-length' for queue 'q' in vhost '/': {value_negative,-1}",
-			[]string{`thing "t"`, "refuses", "value_negative"}, true},
+		{
+			406, "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'",
+			[]string{`queue "q" exists`, "durable is true there, and false was asked for"},
+			true,
+		},
+		{
+			406, "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received the value '7' of type 'long' but current is the value '5' of type 'signedint'",
+			[]string{"x-max-length is 5 (signedint) there, and 7 (long) was asked for"},
+			true,
+		},
+		{
+			406, "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost 'v': received none but current is the value '5' of type 'signedint'",
+			[]string{"x-max-length is 5 (signedint) there, and not set was asked for"},
+			true,
+		},
+		{
+			406, "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost '/': received 'topic' but current is 'fanout'",
+			[]string{`exchange "x" exists`, "type is fanout there, and topic was asked for"},
+			true,
+		},
+		{
+			406, "PRECONDITION_FAILED - invalid arg 'x-max-length' for queue 'q' in vhost '/': {value_negative,-1}",
+			[]string{`thing "t"`, "refuses", "value_negative"},
+			true,
+		},
 		{404, "NOT_FOUND - no queue 'q' in vhost '/'", []string{`thing "t"`, "does not exist", "no queue 'q'"}, false},
 		{403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'", []string{`thing "t"`, "permission", "user 'u'"}, true},
 		{403, "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use", []string{"another consumer uses it exclusively"}, false},

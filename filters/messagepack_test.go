@@ -232,7 +232,9 @@ func plain(v any) bool {
 func FuzzToJSON(f *testing.F) {
 	for _, v := range []any{
 		nil, true, -1, 1 << 40, uint64(math.MaxUint64), 0.1, float32(0.1), "text", []byte("bytes"),
-		[]any{1, "a", nil}, map[string]any{"a": []any{1.5}}, strings.Repeat("x", 300), make([]int, 70000),
+		[]any{1, "a", nil},
+		map[string]any{"a": []any{1.5}},
+		strings.Repeat("x", 300), make([]int, 70000),
 	} {
 		b, err := msgpack.Marshal(v)
 		if err != nil {

@@ -40,9 +40,21 @@ func TestVersionsAreCompatibleWithinAMajorPart(t *testing.T) {
 		have, want string
 		ok         bool
 	}{
-		{"1.0", "1.0", true}, {"1.2", "1.0", true}, {"1.2", "1.2", true}, {"1.2", "1.3", false}, {"2.0", "1.0", false}, {"1.9", "2.0", false},
-		{"1.2.3", "1.2.3", true}, {"1.2.3", "1.2.4", false}, {"1.3", "1.2.9", true}, {"1.2", "1.2.1", false},
-		{"1.0", "1", false}, {"1.0", "", false}, {"1.0", "a.b", false}, {"1.0", "null", false}, {"1.0", "1.0.0.0", false},
+		{"1.0", "1.0", true},
+		{"1.2", "1.0", true},
+		{"1.2", "1.2", true},
+		{"1.2", "1.3", false},
+		{"2.0", "1.0", false},
+		{"1.9", "2.0", false},
+		{"1.2.3", "1.2.3", true},
+		{"1.2.3", "1.2.4", false},
+		{"1.3", "1.2.9", true},
+		{"1.2", "1.2.1", false},
+		{"1.0", "1", false},
+		{"1.0", "", false},
+		{"1.0", "a.b", false},
+		{"1.0", "null", false},
+		{"1.0", "1.0.0.0", false},
 	} {
 		if got := oslo.Compatible(c.have, c.want); got != c.ok {
 			t.Errorf("%s for %s: %v", c.have, c.want, got)
@@ -101,8 +113,8 @@ func TestRepliesOfOddPeers(t *testing.T) {
 		`{"_msg_id": "i", "result": false, "ending": false}`:                true,
 		`{"_msg_id": "i", "ending": true}`:                                  true,
 		`{"_msg_id": "i", "result": null, "failure": null, "ending":false}`: false,
-		`{"_msg_id": "i"}`:                                                  false,
-		`{"_msg_id": "i", "failure": "text", "ending": false}`:              true,
+		`{"_msg_id": "i"}`: false,
+		`{"_msg_id": "i", "failure": "text", "ending": false}`: true,
 	} {
 		if r, err := parse(text); err != nil || r.Ending != ending {
 			t.Errorf("%s: %+v, %v", text, r, err)

@@ -149,10 +149,16 @@ func TestAGoClientAndAPythonServer(t *testing.T) {
 		req  rpc.Request
 		want rpc.RemoteError
 	}{
-		{"a builtin exception", rpc.Request{Method: "fail", Payload: []byte(`{"message": "bad value"}`)},
-			rpc.RemoteError{Class: "ValueError", Module: "builtins", Message: "bad value", Args: oslo.Raw(`["bad value"]`), Kwargs: oslo.Raw(`{}`)}},
-		{"an exception with arguments", rpc.Request{Method: "custom"},
-			rpc.RemoteError{Class: "InteropError", Module: "__main__", Message: "oops", Args: oslo.Raw(`["oops"]`), Kwargs: oslo.Raw(`{"code": 42}`)}},
+		{
+			"a builtin exception",
+			rpc.Request{Method: "fail", Payload: []byte(`{"message": "bad value"}`)},
+			rpc.RemoteError{Class: "ValueError", Module: "builtins", Message: "bad value", Args: oslo.Raw(`["bad value"]`), Kwargs: oslo.Raw(`{}`)},
+		},
+		{
+			"an exception with arguments",
+			rpc.Request{Method: "custom"},
+			rpc.RemoteError{Class: "InteropError", Module: "__main__", Message: "oops", Args: oslo.Raw(`["oops"]`), Kwargs: oslo.Raw(`{"code": 42}`)},
+		},
 		{"no such method", rpc.Request{Method: "nothing"}, *withArgs(rpc.NoSuchMethod("nothing"))},
 		{"unsupported version", rpc.Request{Method: "echo", Version: "1.3"}, *withArgs(rpc.UnsupportedVersion("1.3", "echo"))},
 	} {
@@ -247,8 +253,10 @@ func TestAPythonClientAndAGoServer(t *testing.T) {
 	))
 	python.expect(`"ready"`)
 	for _, x := range []struct{ name, command, want string }{
-		{"echo", `{"op": "call", "method": "echo", "args": {"value": ["h\u00e9llo \ud83d\ude00", 1.0, 1208925819614629174706176, NaN, -Infinity, "\udc80", null, {"a": true}]}}`,
-			`{"result": ["h\u00e9llo \ud83d\ude00", 1.0, 1208925819614629174706176, NaN, -Infinity, "\udc80", null, {"a": true}]}`},
+		{
+			"echo", `{"op": "call", "method": "echo", "args": {"value": ["h\u00e9llo \ud83d\ude00", 1.0, 1208925819614629174706176, NaN, -Infinity, "\udc80", null, {"a": true}]}}`,
+			`{"result": ["h\u00e9llo \ud83d\ude00", 1.0, 1208925819614629174706176, NaN, -Infinity, "\udc80", null, {"a": true}]}`,
+		},
 		{"one server", `{"op": "call", "target": {"server": "go"}, "method": "echo", "args": {"value": 5}}`, `{"result": 5}`},
 		{"namespace and version", `{"op": "call", "target": {"namespace": "interop.ns", "version": "2.0"}, "method": "where"}`, `{"result": "in interop.ns"}`},
 		{"context", `{"op": "call", "method": "context", "context": {"user_id": "u1", "n": 1.0}}`, `{"result": {"n": 1.0, "user_id": "u1"}}`},

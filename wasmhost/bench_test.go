@@ -50,6 +50,7 @@ func BenchmarkPass(b *testing.B)    { benchmarkRun(b, watFile(b, "pass"), kiloby
 func BenchmarkRoute16K(b *testing.B) {
 	benchmarkRun(b, cGuest(b, "route"), message(strings.Repeat("x", 16<<10)))
 }
+
 func BenchmarkRoute128K(b *testing.B) {
 	benchmarkRun(b, cGuest(b, "route"), message(strings.Repeat("x", 128<<10)))
 }

@@ -120,9 +120,19 @@ func TestCutText(t *testing.T) {
 		n    int
 		want string
 	}{
-		{"plain", 10, "plain"}, {"", 5, ""}, {"abcdef", 6, "abcdef"}, {"abcdefg", 6, "abc..."}, {"a\r\nb", 10, `a\x0d\x0ab`}, {"\x1b[1m", 10, `\x1b[1m`},
-		{"t\u00e4xt", 10, "t\u00e4xt"}, {"t\u00e4\u00e4\u00e4", 6, "t\u00e4..."}, {"\u2028\u202e", 12, `\u2028\u202e`}, {"\u0085", 10, `\x85`},
-		{"\xff", 4, `\xff`}, {"\ufffd", 3, "\ufffd"}, {"\n\n\n\n", 10, `\x0a...`},
+		{"plain", 10, "plain"},
+		{"", 5, ""},
+		{"abcdef", 6, "abcdef"},
+		{"abcdefg", 6, "abc..."},
+		{"a\r\nb", 10, `a\x0d\x0ab`},
+		{"\x1b[1m", 10, `\x1b[1m`},
+		{"t\u00e4xt", 10, "t\u00e4xt"},
+		{"t\u00e4\u00e4\u00e4", 6, "t\u00e4..."},
+		{"\u2028\u202e", 12, `\u2028\u202e`},
+		{"\u0085", 10, `\x85`},
+		{"\xff", 4, `\xff`},
+		{"\ufffd", 3, "\ufffd"},
+		{"\n\n\n\n", 10, `\x0a...`},
 	} {
 		if got := cutText(c.in, c.n); got != c.want {
 			t.Errorf("%q cut at %d: %q, want %q", c.in, c.n, got, c.want)

@@ -135,8 +135,16 @@ func TestRefusals(t *testing.T) {
 		id   byte
 		what string
 	}{
-		{secType, "types"}, {secImport, "imports"}, {secFunction, "functions"}, {secTable, "tables"}, {secMemory, "memories"},
-		{secGlobal, "globals"}, {secExport, "exports"}, {secElement, "element segments"}, {secCode, "function bodies"}, {secData, "data segments"},
+		{secType, "types"},
+		{secImport, "imports"},
+		{secFunction, "functions"},
+		{secTable, "tables"},
+		{secMemory, "memories"},
+		{secGlobal, "globals"},
+		{secExport, "exports"},
+		{secElement, "element segments"},
+		{secCode, "function bodies"},
+		{secData, "data segments"},
 	} {
 		for _, n := range []uint32{200_000_000, 1<<32 - 1} {
 			tests = append(tests, struct {
