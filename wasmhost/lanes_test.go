@@ -98,6 +98,36 @@ func TestDiscardedInstancesAreFreed(t *testing.T) {
 	}
 }
 
+func TestCloseWaitsForTheSpare(t *testing.T) {
+	// Starting an instance takes a while, and the keeper is at it when the filter
+	// is closed.
+	module := wat(t, `(module `+handlers+`
+	  (func (export "_initialize") (local $i i32)
+	    (loop $l
+	      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+	      (br_if $l (i32.lt_u (local.get $i) (i32.const 10000000))))))`)
+	for range 3 {
+		f, err := newHost(t, Config{}).Load(context.Background(), FilterConfig{Module: module})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := f.Instance(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for len(f.refill) > 0 { // until the keeper has begun
+			runtime.Gosched()
+		}
+		in.Close()
+		if err := f.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if s := f.Stat(); s.Created != 2 || s.Idle != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 func TestStartFunction(t *testing.T) {
 	module := wat(t, `(module
 	  (import "router" "log" (func $log (param i32 i32 i32)))

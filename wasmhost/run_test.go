@@ -188,7 +188,7 @@ func TestMessagesKeepTheirValues(t *testing.T) {
 		}
 		return env
 	}
-	byReference := small(ops(bodyRef(65536+24, 4)))
+	byReference := small(ops(bodyRef(65536+8, 4)))
 	var d router.Decision
 	if err := in.Run(context.Background(), router.Decide, byReference, &d); err != nil {
 		t.Fatal(err)
