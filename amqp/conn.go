@@ -169,6 +169,19 @@ func (c *conn) isLost() bool {
 	}
 }
 
+// ends reports whether err, which a call on c returned, came of the connection's
+// end, and then waits for that to be noted. Otherwise the broker has refused
+// the call, or ctx has ended.
+func (c *conn) ends(ctx context.Context, err error) bool {
+	var e *amqp091.Error
+	if ctx.Err() != nil || errors.Is(err, amqp091.ErrChannelMax) || errors.As(err, &e) && e.Server && e.Recover {
+		return false
+	}
+	c.wire.fail(err) // if it has not ended yet, it is of no use
+	<-c.lost
+	return true
+}
+
 // close ends the connection in order, at most for limit, and waits for its
 // goroutines.
 func (c *conn) close(limit time.Duration) {

@@ -59,7 +59,7 @@ func (b *Broker) openLink(ctx context.Context) (*link, error) {
 			return nil, err
 		}
 		l, err := b.openLinkOn(ctx, c)
-		if err == nil || ctx.Err() != nil || !c.isLost() {
+		if err == nil || !c.ends(ctx, err) {
 			return l, err
 		}
 	}

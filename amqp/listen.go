@@ -138,7 +138,8 @@ func (l *listener) connect(ctx context.Context) error {
 			l.line.down(nil)
 			return nil
 		}
-		if c.isLost() {
+		if c.lib.IsClosed() {
+			<-c.lost // follows at once
 			if c.err != nil {
 				err = c.err
 			}

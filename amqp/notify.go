@@ -44,7 +44,7 @@ func (c *conn) ensureNotify(ctx context.Context, exchange, key string) error {
 		return d.bind(Binding{Exchange: exchange, Queue: key, Key: key})
 	})
 	if err != nil {
-		if c.isLost() && ctx.Err() == nil {
+		if c.ends(ctx, err) {
 			return errDead
 		}
 		return fmt.Errorf("notification queue: %w", err)
