@@ -46,7 +46,13 @@ func (x *delta) apply(env *router.Envelope, d *router.Decision) {
 			d.Action, d.Reason, d.Delay = router.Forward, "", 0
 		}
 	}
-	if x.action != router.Undecided {
+	switch {
+	case x.action == router.Undecided:
+	case x.action == router.Forward && len(d.Targets) == 0:
+		// Nobody has named a target: those of the route are what is meant, and
+		// without any the message must fail.
+		d.Action, d.Reason, d.Delay = router.Undecided, "", 0
+	default:
 		d.Action, d.Delay = x.action, x.delay
 		d.Reason = ""
 		if len(x.reason) > 0 {

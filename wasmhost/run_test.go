@@ -109,6 +109,7 @@ func TestDeltas(t *testing.T) {
 			alter: func(e *router.Envelope) { e.Body = []byte("pong") }},
 		{name: "forward to earlier targets", delta: ops(action("forward", "")), start: router.Decision{Targets: []router.Target{queue("old")}},
 			want: router.Decision{Action: router.Forward, Targets: []router.Target{queue("old")}}},
+		{name: "forward to the route's targets", delta: ops(action("forward", ""))},
 		{name: "unknown op that may be ignored", delta: ops(rawOp(200, opFlagOptional, "key", "value"), setHeader("b", typeUTF8, "2")),
 			alter: func(e *router.Envelope) { e.SetHeader("b", "2") }},
 		{name: "last padding left out", delta: string(append(setHeader("b", typeUTF8, "2")[:10:10], []byte{}...)), alter: func(e *router.Envelope) { e.SetHeader("b", "2") }},
