@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"slices"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -106,10 +107,8 @@ func nests(v any) bool {
 	case map[string]any, router.Decimal:
 		return true
 	case []any:
-		for i := range v {
-			if nests(v[i]) {
-				return true
-			}
+		if slices.ContainsFunc(v, nests) {
+			return true
 		}
 	}
 	return false

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"encoding/binary"
+	"maps"
 	"math"
 	"testing"
 	"time"
@@ -120,9 +121,7 @@ func FuzzConvert(f *testing.F) {
 		}
 		for k := range m {
 			other := map[string]any{}
-			for k, v := range m {
-				other[k] = v
-			}
+			maps.Copy(other, m)
 			other[k] = "other than before"
 			if sameTable(out, other) {
 				t.Errorf("a table matches one with another %q", k)

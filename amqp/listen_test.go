@@ -323,7 +323,7 @@ func TestAnUndecodableMessageEndsUpAlone(t *testing.T) {
 		return n > 0
 	})
 	publish(t, ch, name, 1000, 1200)
-	for i := 0; i < 200; i++ {
+	for range 200 {
 		d := c.next(ctx, t)
 		d.Settler.Ack(d.Tag)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -266,8 +267,8 @@ func (a *App) Stop(ctx context.Context) error {
 			a.log.Info("drained", "took_ms", time.Since(began).Milliseconds())
 		}
 	}
-	for i := len(a.teardown) - 1; i >= 0; i-- {
-		errs = append(errs, a.teardown[i](ctx))
+	for _, stop := range slices.Backward(a.teardown) {
+		errs = append(errs, stop(ctx))
 	}
 	if a.admin != nil { // last, so that /readyz says "draining" to the end
 		errs = append(errs, a.admin.Close(ctx))

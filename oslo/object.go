@@ -82,8 +82,8 @@ func (o *Object) All() iter.Seq2[string, Raw] {
 }
 
 func (o *Object) find(key string) int {
-	for i := len(o.members) - 1; i >= 0; i-- {
-		if o.members[i].Key == key {
+	for i, v := range slices.Backward(o.members) {
+		if v.Key == key {
 			return i
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -130,8 +131,7 @@ func (l *lane) filterFailed(i int, stage Stage, err error) *failure {
 		policy = l.route.cfg.OnError
 	}
 	class := "host"
-	var fe *FilterError
-	if errors.As(err, &fe) {
+	if fe, ok := errors.AsType[*FilterError](err); ok {
 		class = fe.Class
 		if fe.Retryable {
 			policy = PolicyRetry
@@ -244,10 +244,8 @@ func (l *lane) pack(ctx context.Context, env *Envelope, t Target) (dropped bool,
 // permits reports whether a message may go to t: because a filter is allowed to
 // choose it, or because the route itself names it.
 func (l *lane) permits(t Target) bool {
-	for _, s := range l.route.cfg.Send {
-		if s == t {
-			return true
-		}
+	if slices.Contains(l.route.cfg.Send, t) {
+		return true
 	}
 	return l.route.cfg.Allow.Permits(t)
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,9 +107,7 @@ func (r *Route) Stat() RouteStat {
 		s.Sent[i] = c.sent[i].Load()
 	}
 	c.mu.Lock()
-	for reason, n := range c.deadLetters {
-		s.DeadLetters[reason] = n
-	}
+	maps.Copy(s.DeadLetters, c.deadLetters)
 	c.mu.Unlock()
 	return s
 }

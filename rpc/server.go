@@ -205,8 +205,7 @@ func (j *job) guarded(ctx context.Context) (reply Reply, err error) {
 }
 
 func failureOf(err error) *RemoteError {
-	var remote *RemoteError
-	if errors.As(err, &remote) {
+	if remote, ok := errors.AsType[*RemoteError](err); ok {
 		return remote
 	}
 	return &RemoteError{Class: "ServerError", Module: internalModule, Message: err.Error()}

@@ -311,8 +311,7 @@ func (g *guest) discard() {
 }
 
 func asFailure(err error) *failure {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
 	return &failure{class: ClassHost, err: err}

@@ -180,8 +180,7 @@ func open(ctx context.Context, url string) (*link, error) {
 	conn, err := amqp091.Dial(url)
 	if err != nil {
 		// The library's error may quote the URL with its password.
-		var e *amqp091.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*amqp091.Error](err); ok {
 			return nil, fmt.Errorf("bare loop: connect: %w", e)
 		}
 		return nil, errors.New("bare loop: cannot connect to the broker; is its URL right?")

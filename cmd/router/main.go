@@ -49,8 +49,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 		return exitOK
 	}
 	code := exitUsage
-	var failed *failedError
-	if errors.As(err, &failed) {
+	if _, ok := errors.AsType[*failedError](err); ok {
 		code = exitFailed
 	}
 	for line := range strings.Lines(suggestion(err.Error())) {
