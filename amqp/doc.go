@@ -11,6 +11,23 @@
 // A message passes through unchanged: all properties and header values keep
 // their AMQP types. Two things are lost in the library below. The deprecated
 // cluster-id property is not exposed by it. And a property that is present but
-// zero (an empty string, priority 0, a table without entries, a timestamp at
-// Go's zero time) cannot be told from an absent one, and is not sent on.
+// zero (an empty string, priority 0, headers without entries) cannot be told
+// from an absent one, and is not sent on.
+//
+// What the broker would close a channel or connection for, taking everything
+// else in flight with it, is refused before publishing: see
+// [router.ErrUnsendable]. Among that are header numbers that are not finite,
+// which RabbitMQ cannot represent. What only the broker knows, such as a
+// missing exchange, costs the channel: the message at fault gets a lasting
+// error, the others get [router.ErrUnconfirmed] and are to be sent again. If
+// the broker does not say which message was at fault, the sender publishes one
+// at a time until it is found.
+//
+// Goroutines: one that keeps the send connection, one that watches and one that
+// writes for each connection, one that settles for each confirm channel, two
+// for each consumer (acknowledgements and the channel's end), besides those of
+// the library. Each is waited for when its connection is closed, and all by
+// [Broker.Close]. Locks protect memory only; none is held during I/O or while
+// receipts and handlers run. A line's lock may be held while a gate's is taken,
+// and the supply's while that of its tasks is; no other two are held together.
 package amqp

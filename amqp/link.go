@@ -161,10 +161,12 @@ func (l *link) idle() bool {
 	return l.n == 0 && !l.dead
 }
 
-// kill ends the link; what is in flight is settled as unconfirmed. It returns
-// when that is done, and does not wait for the broker.
+// ask has the link end; what is in flight is settled as unconfirmed.
+func (l *link) ask() { l.killOnce.Do(func() { close(l.stop) }) }
+
+// kill ends the link and returns when everything is settled.
 func (l *link) kill() {
-	l.killOnce.Do(func() { close(l.stop) })
+	l.ask()
 	<-l.done
 }
 

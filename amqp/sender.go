@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/wasmrouter/router/pool"
 	"github.com/wasmrouter/router/router"
@@ -144,21 +145,27 @@ func (s *sender) link(ctx context.Context) (*link, error) {
 		}
 		return nil, err
 	}
+	l := lease.Item() // before Close can end the lease
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ctx.Err() != nil {
+	closed := s.ctx.Err() != nil
+	if !closed {
+		s.lease = lease
+	}
+	s.mu.Unlock()
+	if closed {
 		lease.Release()
 		return nil, s.errClosed()
 	}
-	s.lease = lease
-	return lease.Item(), nil
+	return l, nil
 }
 
 func (s *sender) errClosed() error {
 	return fmt.Errorf("sender %s: %w", s.name, router.ErrClosed)
 }
 
-// Close implements [router.Sender].
+// Close implements [router.Sender]. It does not wait for the broker; only a
+// Send that is held up inside a write keeps the receipts open for longer than
+// two seconds.
 func (s *sender) Close() {
 	s.mu.Lock()
 	s.cancel(s.errClosed())
@@ -176,6 +183,15 @@ func (s *sender) Close() {
 		lease.Release()
 		return
 	}
-	l.kill()
+	l.ask()
+	late := time.NewTimer(closeTimeout)
+	defer late.Stop()
+	select {
+	case <-l.done:
+	case <-late.C:
+		if l.conn.tasks.run(lease.Discard) {
+			return
+		}
+	}
 	lease.Discard()
 }
