@@ -120,11 +120,12 @@ func (t *table) plan() *Plan {
 		p.Routes = append(p.Routes, rp)
 	}
 	top := topology(t.cfg)
+	present := map[bool]string{true: ", which must exist"}
 	for _, x := range top.Exchanges {
-		p.Declare = append(p.Declare, fmt.Sprintf("%s exchange %s", x.Type, x.Name))
+		p.Declare = append(p.Declare, fmt.Sprintf("%s exchange %s%s", x.Type, x.Name, present[x.Passive]))
 	}
 	for _, q := range top.Queues {
-		p.Declare = append(p.Declare, fmt.Sprintf("%s queue %s", q.Type, q.Name))
+		p.Declare = append(p.Declare, fmt.Sprintf("%s queue %s%s", q.Type, q.Name, present[q.Passive]))
 	}
 	for _, b := range top.Bindings {
 		p.Declare = append(p.Declare, fmt.Sprintf("binding %s -[%s]-> %s", b.Exchange, b.Key, b.Queue))
@@ -193,7 +194,11 @@ func (p *Plan) WriteText(w io.Writer) error {
 			row("may send to", "%s", strings.Join(r.Allow, ", "))
 		}
 		if len(r.Send) > 0 {
-			row("otherwise to", "%s", strings.Join(r.Send, ", "))
+			label := "sends to"
+			if slices.ContainsFunc(r.Chain, func(s StagePlan) bool { return s.Stage == router.Decide.String() }) {
+				label = "otherwise to"
+			}
+			row(label, "%s", strings.Join(r.Send, ", "))
 		}
 		row("on error", "%s; up to %d attempts, %s to %s apart", r.OnError, r.Retry.MaxAttempts, r.Retry.Backoff, r.Retry.MaxBackoff)
 		row("dead letters", "queue %s", r.DeadLetter)

@@ -213,6 +213,29 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 }
 
+// The successor of a route that is busy waits for it: the order of the queue
+// holds over a reload.
+func TestReloadKeepsTheOrder(t *testing.T) {
+	c := dial(t)
+	q := c.queues("in", "out")
+	text := head(rabbitnode.Shared(t).URL()) + fmt.Sprintf("[routes.r]\nlisten = %q\nsend = [\"queue:%s\"]\nprefetch = 1\ndead_letter = %q\n[queues.%q]\n", q[0], q[1], q[1], q[1])
+	slow := strings.Replace(text, "[routes.r]\n", "[routes.r]\nfilters = [\"slow\"]\nallow = [\"queue:*\"]\n", 1) +
+		"[filters.slow]\npath = \"demo:loop\"\nlimits = { time = \"500ms\" }\n"
+	in := start(t, slow)
+	c.publish(q[0], "first")
+	c.publish(q[0], "second")
+	await(t, "the first to be taken", func() (bool, string) {
+		n := in.Snapshot().Routes[0].Received
+		return n == 1, fmt.Sprint(n)
+	})
+	in.mustReload(text)
+	for _, want := range []string{"first", "second"} {
+		if got := c.arrives(q[1]); got != want {
+			t.Errorf("%q arrives, want %q", got, want)
+		}
+	}
+}
+
 func TestReloadChangesTheBrokersCredentials(t *testing.T) {
 	t.Parallel() // the broker takes seconds to refuse a password
 	node := rabbitnode.Shared(t)
