@@ -32,7 +32,7 @@ type supply struct {
 
 // state returns the connection of the moment, if any, and a channel that is
 // closed at the next change. It starts the goroutine when first called.
-func (s *supply) state() (c *conn, tries uint64, err error, changed <-chan struct{}) {
+func (s *supply) state() (c *conn, tries uint64, changed <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.started {
@@ -41,7 +41,7 @@ func (s *supply) state() (c *conn, tries uint64, err error, changed <-chan struc
 			s.err = router.ErrClosed
 		}
 	}
-	return s.cur, s.tries, s.err, s.changed
+	return s.cur, s.tries, s.changed, s.err
 }
 
 func (s *supply) set(c *conn, err error) {
@@ -58,7 +58,7 @@ func (s *supply) set(c *conn, err error) {
 // get waits for a connection until ctx ends.
 func (s *supply) get(ctx context.Context) (*conn, error) {
 	for {
-		c, _, err, changed := s.state()
+		c, _, changed, err := s.state()
 		if c != nil && !c.isLost() {
 			return c, nil
 		}
@@ -81,7 +81,7 @@ func (s *supply) get(ctx context.Context) (*conn, error) {
 // once waits for a connection, or for the end of the try that runs or comes
 // next.
 func (s *supply) once(ctx context.Context) (*conn, error) {
-	c, first, _, changed := s.state()
+	c, first, changed, _ := s.state()
 	for {
 		if c != nil && !c.isLost() {
 			return c, nil
@@ -95,7 +95,7 @@ func (s *supply) once(ctx context.Context) (*conn, error) {
 		}
 		var tries uint64
 		var err error
-		c, tries, err, changed = s.state()
+		c, tries, changed, err = s.state()
 		if c == nil && err != nil && tries > first {
 			return nil, err
 		}

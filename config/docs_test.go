@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -138,7 +139,7 @@ func TestEveryTOMLBlockOfTheDocumentation(t *testing.T) {
 				t.Errorf("%s:%d: %v", b.File, b.Line, err)
 			}
 		case "fragment":
-			all, _ := err.(Errors)
+			all, _ := errors.AsType[Errors](err)
 			if all = slices.DeleteFunc(all, forgiven); len(all) > 0 {
 				t.Error(all)
 			}

@@ -166,7 +166,6 @@ func (b *broker) sent() []string {
 type filter struct {
 	name   string
 	stages map[Stage]func(*Envelope, *Decision) error
-	closed sync.WaitGroup
 }
 
 func (f *filter) Name() string { return f.name }

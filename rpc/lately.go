@@ -34,7 +34,7 @@ func (l *lately) add(name string) bool {
 	defer l.mu.Unlock()
 	for len(l.order) > 0 {
 		first := l.order[0]
-		known := l.since[first.name] == first.at
+		known := l.since[first.name].Equal(first.at)
 		if known && len(l.order) < l.max && now.Sub(first.at) < l.ttl {
 			break
 		}

@@ -363,10 +363,18 @@ func TestWASI(t *testing.T) {
 		want int64
 	}{
 		{"a", 1700000000_000000005}, // realtime: the message's
-		{"b", 1000}, {"b", 2000},    // monotonic: counts its readings
+		{"b", 1000},
+		{"b", 2000}, // monotonic: counts its readings
 		{"c", wasiInval},
-		{"d", 0}, {"e", 5}, {"e", 5}, {"f", wasiBadF}, {"g", wasiBadF}, {"h", 2}, {"i", wasiBadF},
-		{"j", 77}, {"b", 1_003_000}, // a sleep moves the clock
+		{"d", 0},
+		{"e", 5},
+		{"e", 5},
+		{"f", wasiBadF},
+		{"g", wasiBadF},
+		{"h", 2},
+		{"i", wasiBadF},
+		{"j", 77},
+		{"b", 1_003_000}, // a sleep moves the clock
 		{"k", wasiInval},
 	} {
 		env := message(c.do)

@@ -82,12 +82,20 @@ func TestLoadRefuses(t *testing.T) {
 		{"no buffer", FilterConfig{Module: replace("router_buffer", "buffer")}, ErrModule, []string{"router_buffer"}},
 		{"no memory", FilterConfig{Module: replace(`"memory"`, `"mem"`)}, ErrModule, []string{`its memory as "memory"`}},
 		{"marker of another type", FilterConfig{Module: replace(`"router_abi_1")`, `"router_abi_1") (param i32)`)}, ErrModule, []string{"router_abi_1 has the type (i32) -> (), not () -> ()"}},
-		{"handler of another type", FilterConfig{Module: replace(`(param i32 i32) (result i64) (i64.const 0)`, `(param i32) (result i32) (i32.const 0)`)}, ErrModule,
-			[]string{"router_decide has the type (i32) -> (i32), not (i32, i32) -> (i64)"}},
+		{
+			"handler of another type",
+			FilterConfig{Module: replace(`(param i32 i32) (result i64) (i64.const 0)`, `(param i32) (result i32) (i32.const 0)`)},
+			ErrModule,
+			[]string{"router_decide has the type (i32) -> (i32), not (i32, i32) -> (i64)"},
+		},
 		{"a global as a handler", FilterConfig{Module: imports(`(global (export "router_pack") i32 (i32.const 0))`)}, ErrModule, []string{"router_pack is a global"}},
 		{"a command", FilterConfig{Module: imports(`(func (export "_start"))`)}, ErrModule, []string{"-buildmode=c-shared", "-mexec-model=reactor"}},
-		{"unknown imports", FilterConfig{Module: imports(`(import "evil" "b" (func)) (import "wasi_snapshot_preview1" "path_open" (func)) (import "router" "kv_get" (func))`)}, ErrModule,
-			[]string{"evil.b, router.kv_get, wasi_snapshot_preview1.path_open"}},
+		{
+			"unknown imports",
+			FilterConfig{Module: imports(`(import "evil" "b" (func)) (import "wasi_snapshot_preview1" "path_open" (func)) (import "router" "kv_get" (func))`)},
+			ErrModule,
+			[]string{"evil.b, router.kv_get, wasi_snapshot_preview1.path_open"},
+		},
 		{"import of another type", FilterConfig{Module: imports(`(import "router" "log" (func (param i32)))`)}, ErrModule, []string{"router.log with the type (i32) -> (), not (i32, i32, i32) -> ()"}},
 		{"imported memory", FilterConfig{Module: wat(t, `(module (import "router" "memory" (memory 1))`+strings.Replace(handlers, `(memory (export "memory") 1)`, `(export "memory" (memory 0))`, 1)+`)`)}, ErrModule, []string{"memory"}},
 		{"imported global", FilterConfig{Module: imports(`(import "env" "g" (global i32))`)}, ErrModule, []string{"the global env.g"}},
@@ -102,8 +110,12 @@ func TestLoadRefuses(t *testing.T) {
 		{"needs that mean nothing", FilterConfig{Module: imports(`(func (export "router_needs") (result i64) (i64.const 16))`)}, ErrModule, []string{"router_needs"}},
 		{"buffer of 0", FilterConfig{Module: imports(`(func (export "router_init") (param i32 i32) (result i64) (i64.const 0))`), Limits: Limits{Memory: 65536}}, nil, nil},
 		{"data out of range", FilterConfig{Module: imports(`(data (i32.const 65534) "abcd")`)}, ErrModule, nil},
-		{"configuration refused by the filter", FilterConfig{Module: cGuest(t, "host"), Grants: Grants{Metrics: true}, Config: map[string]any{"mode": map[string]any{"name": "refuse"}}}, ErrModule,
-			[]string{"router_init: error: config: mode.name cannot be refuse"}},
+		{
+			"configuration refused by the filter",
+			FilterConfig{Module: cGuest(t, "host"), Grants: Grants{Metrics: true}, Config: map[string]any{"mode": map[string]any{"name": "refuse"}}},
+			ErrModule,
+			[]string{"router_init: error: config: mode.name cannot be refuse"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.cfg.Name = "test"

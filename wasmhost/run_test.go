@@ -64,10 +64,11 @@ func TestDeltas(t *testing.T) {
 		alter func(env *router.Envelope) // turns small into what it must be
 	}{
 		{name: "nothing", delta: ops(action("continue", "")), start: router.Decision{Action: router.Drop}, want: router.Decision{Action: router.Drop}},
-		{name: "headers of every type", delta: ops(
-			setHeader("null", typeNull, ""), setHeader("text", typeUTF8, "t\u00e4xt"), setHeader("bytes", typeBytes, "\xff\x00"),
-			setHeader("int", typeInt, u64(1<<63)), setHeader("float", typeFloat, float(-2.5)), setHeader("yes", typeBool, "\x01"),
-			setHeader("no", typeBool, "\x00"), setHeader("time", typeTime, u64(1700000000))),
+		{
+			name: "headers of every type", delta: ops(
+				setHeader("null", typeNull, ""), setHeader("text", typeUTF8, "t\u00e4xt"), setHeader("bytes", typeBytes, "\xff\x00"),
+				setHeader("int", typeInt, u64(1<<63)), setHeader("float", typeFloat, float(-2.5)), setHeader("yes", typeBool, "\x01"),
+				setHeader("no", typeBool, "\x00"), setHeader("time", typeTime, u64(1700000000))),
 			alter: func(e *router.Envelope) {
 				for k, v := range map[string]any{
 					"null": nil, "text": "t\u00e4xt", "bytes": []byte("\xff\x00"), "int": int64(-1 << 63),
@@ -75,43 +76,63 @@ func TestDeltas(t *testing.T) {
 				} {
 					e.SetHeader(k, v)
 				}
-			}},
+			},
+		},
 		{name: "an unchanged header keeps its type", delta: ops(setHeader("n", typeInt, u64(5)), setHeader("f", typeFloat, float(0.5)))},
 		{name: "a changed one does not", delta: ops(setHeader("n", typeInt, u64(6))), alter: func(e *router.Envelope) { e.SetHeader("n", int64(6)) }},
 		{name: "delete", delta: ops(rawOp(opDelHeader, 0, "a", ""), rawOp(opDelHeader, 0, "absent", "")), alter: func(e *router.Envelope) { e.DelHeader("a") }},
-		{name: "clear, then set", delta: ops(setHeader("gone", typeUTF8, "x"), rawOp(opClearHeaders, 0, "", ""), setHeader("b", typeUTF8, "2")),
-			alter: func(e *router.Envelope) { e.ClearHeaders(); e.SetHeader("b", "2") }},
-		{name: "properties", delta: ops(setProperty(2, "x/y"), setProperty(3, "gzip"), setProperty(4, "c"), setProperty(5, "r"), setProperty(6, ""),
-			setProperty(7, "t"), setProperty(8, "app"), setProperty(12, "77"), setProperty(32, "\x09"), setProperty(33, "\x02"), setProperty(34, u64(1700000000))),
+		{
+			name: "clear, then set", delta: ops(setHeader("gone", typeUTF8, "x"), rawOp(opClearHeaders, 0, "", ""), setHeader("b", typeUTF8, "2")),
+			alter: func(e *router.Envelope) { e.ClearHeaders(); e.SetHeader("b", "2") },
+		},
+		{
+			name: "properties", delta: ops(setProperty(2, "x/y"), setProperty(3, "gzip"), setProperty(4, "c"), setProperty(5, "r"), setProperty(6, ""),
+				setProperty(7, "t"), setProperty(8, "app"), setProperty(12, "77"), setProperty(32, "\x09"), setProperty(33, "\x02"), setProperty(34, u64(1700000000))),
 			alter: func(e *router.Envelope) {
-				e.Properties = router.Properties{ContentType: "x/y", ContentEncoding: "gzip", CorrelationID: "c", ReplyTo: "r", Type: "t", AppID: "app",
-					Expiration: "77", Priority: 9, DeliveryMode: 2, Timestamp: when}
-			}},
+				e.Properties = router.Properties{
+					ContentType: "x/y", ContentEncoding: "gzip", CorrelationID: "c", ReplyTo: "r", Type: "t", AppID: "app",
+					Expiration: "77", Priority: 9, DeliveryMode: 2, Timestamp: when,
+				}
+			},
+		},
 		{name: "body", delta: ops(bodyOp("new")), alter: func(e *router.Envelope) { e.Body = []byte("new") }},
 		{name: "empty body", delta: ops(bodyOp("")), alter: func(e *router.Envelope) { e.Body = []byte{} }},
 		{name: "body by reference into the input", delta: ops(bodyRef(65536, 4)), alter: func(e *router.Envelope) { e.Body = []byte("RTR1") }},
-		{name: "targets of every kind", delta: ops(
-			target("queue", "q"), target("exchange", "\x00key"), target("exchange", "x\x00k/1"), target("topic", "t"), target("topic", "t\x00x"),
-			target("server", "t\x00s"), target("server", "t\x00s\x00x"), target("fanout", "f"), target("notify", "n\x00info"), target("notify", "n\x00info\x00x")),
+		{
+			name: "targets of every kind", delta: ops(
+				target("queue", "q"), target("exchange", "\x00key"), target("exchange", "x\x00k/1"), target("topic", "t"), target("topic", "t\x00x"),
+				target("server", "t\x00s"), target("server", "t\x00s\x00x"), target("fanout", "f"), target("notify", "n\x00info"), target("notify", "n\x00info\x00x")),
 			start: router.Decision{Action: router.Reject, Reason: "earlier", Targets: []router.Target{queue("old")}},
 			want: router.Decision{Action: router.Forward, Targets: []router.Target{
-				queue("q"), {Kind: router.TargetExchange, Topic: "key"}, {Kind: router.TargetExchange, Exchange: "x", Topic: "k/1"},
-				{Kind: router.TargetTopic, Topic: "t"}, {Kind: router.TargetTopic, Topic: "t", Exchange: "x"},
-				{Kind: router.TargetServer, Topic: "t", Server: "s"}, {Kind: router.TargetServer, Topic: "t", Server: "s", Exchange: "x"},
-				{Kind: router.TargetFanout, Topic: "f"}, {Kind: router.TargetNotify, Topic: "n", Priority: "info"},
+				queue("q"),
+				{Kind: router.TargetExchange, Topic: "key"},
+				{Kind: router.TargetExchange, Exchange: "x", Topic: "k/1"},
+				{Kind: router.TargetTopic, Topic: "t"},
+				{Kind: router.TargetTopic, Topic: "t", Exchange: "x"},
+				{Kind: router.TargetServer, Topic: "t", Server: "s"},
+				{Kind: router.TargetServer, Topic: "t", Server: "s", Exchange: "x"},
+				{Kind: router.TargetFanout, Topic: "f"},
+				{Kind: router.TargetNotify, Topic: "n", Priority: "info"},
 				{Kind: router.TargetNotify, Topic: "n", Priority: "info", Exchange: "x"},
-			}}},
+			}},
+		},
 		{name: "drop", delta: ops(action("drop", "dull")), want: router.Decision{Action: router.Drop, Reason: "dull"}},
 		{name: "reject", delta: ops(action("reject", "bad\nline")), want: router.Decision{Action: router.Reject, Reason: `bad\x0aline`}},
 		{name: "retry", delta: ops(action("retry", u64(250)+"later")), want: router.Decision{Action: router.Retry, Reason: "later", Delay: 250 * time.Millisecond}},
 		{name: "requeue", delta: ops(action("requeue", u64(0))), want: router.Decision{Action: router.Retry}},
-		{name: "reply and stop", delta: ops(bodyOp("pong"), action("reply", ""), action("stop", "")), want: router.Decision{Action: router.Reply, Stop: true},
-			alter: func(e *router.Envelope) { e.Body = []byte("pong") }},
-		{name: "forward to earlier targets", delta: ops(action("forward", "")), start: router.Decision{Targets: []router.Target{queue("old")}},
-			want: router.Decision{Action: router.Forward, Targets: []router.Target{queue("old")}}},
+		{
+			name: "reply and stop", delta: ops(bodyOp("pong"), action("reply", ""), action("stop", "")), want: router.Decision{Action: router.Reply, Stop: true},
+			alter: func(e *router.Envelope) { e.Body = []byte("pong") },
+		},
+		{
+			name: "forward to earlier targets", delta: ops(action("forward", "")), start: router.Decision{Targets: []router.Target{queue("old")}},
+			want: router.Decision{Action: router.Forward, Targets: []router.Target{queue("old")}},
+		},
 		{name: "forward to the route's targets", delta: ops(action("forward", ""))},
-		{name: "unknown op that may be ignored", delta: ops(rawOp(200, opFlagOptional, "key", "value"), setHeader("b", typeUTF8, "2")),
-			alter: func(e *router.Envelope) { e.SetHeader("b", "2") }},
+		{
+			name: "unknown op that may be ignored", delta: ops(rawOp(200, opFlagOptional, "key", "value"), setHeader("b", typeUTF8, "2")),
+			alter: func(e *router.Envelope) { e.SetHeader("b", "2") },
+		},
 		{name: "last padding left out", delta: string(append(setHeader("b", typeUTF8, "2")[:10:10], []byte{}...)), alter: func(e *router.Envelope) { e.SetHeader("b", "2") }},
 	}
 	for _, c := range cases {

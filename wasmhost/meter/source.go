@@ -45,7 +45,6 @@ type module struct {
 
 	defined   int      // functions in the function section
 	funcTypes []uint32 // of all functions
-	memoryMax uint32   // of the memory of one's own
 	exports   []exportEntry
 	start     int // index in the metered module, -1 for none
 	elements  int
