@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -165,6 +166,15 @@ func (l *link) client(cmd *cobra.Command) (*rpc.Client, func(), error) {
 		c.Close(ctx)
 		closeBroker(b)
 	}, nil
+}
+
+// failed marks the error of an operation as one of running, and says which flag
+// bounds it when it took too long.
+func (l *link) failed(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w; --timeout is %s", err, l.timeout)
+	}
+	return failed(err)
 }
 
 // declare lets rpc declare through a broker.

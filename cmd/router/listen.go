@@ -32,7 +32,7 @@ each message. It ACKNOWLEDGES what it prints: the messages leave the queue. With
 With --format oslo the message out of its envelope is printed.`,
 		Example: `  router listen orders.in.dead --peek --count 5
   router listen --format oslo --topic notifications --priority info,error -o json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneArgument,
 	}
 	l.flags(cmd)
 	outputFlag(cmd, &output)

@@ -80,6 +80,14 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// oneArgument refuses more than one argument.
+func oneArgument(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("%s takes one argument at most; see `%s --help`", cmd.CommandPath(), cmd.CommandPath())
+	}
+	return nil
+}
+
 // failedError marks an error as one of running, not of usage.
 type failedError struct{ err error }
 

@@ -72,12 +72,23 @@ func (m *message) request(cmd *cobra.Command, format string) (rpc.Request, error
 		}
 		return req, nil
 	}
-	if m.args != "" || m.version != "" || req.Namespace != nil {
-		return req, errors.New("--args, --namespace and --version are for --format oslo")
+	if len(m.properties) > 0 {
+		return req, errors.New("--property is for send")
+	}
+	if err := m.plain(cmd); err != nil {
+		return req, err
 	}
 	req.ContentType = m.contentType
 	req.Payload, err = m.read(cmd)
 	return req, err
+}
+
+// plain refuses what the plain format has no place for.
+func (m *message) plain(cmd *cobra.Command) error {
+	if m.args != "" || m.version != "" || cmd.Flags().Changed("namespace") {
+		return errors.New("--args, --namespace and --version are for --format oslo")
+	}
+	return nil
 }
 
 // read returns the body from where the flags say it is.
@@ -109,6 +120,9 @@ func readAll(name string, r io.Reader) ([]byte, error) {
 
 // envelope returns the message as a plain AMQP message.
 func (m *message) envelope(cmd *cobra.Command) (router.Envelope, error) {
+	if err := m.plain(cmd); err != nil {
+		return router.Envelope{}, err
+	}
 	headers, err := pairs("--header", m.headers)
 	if err != nil {
 		return router.Envelope{}, err

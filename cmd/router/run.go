@@ -166,7 +166,7 @@ func newExplain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain [ROUTE]",
 		Short: "Show what a configuration comes to: stages, filters, limits, targets",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  oneArgument,
 	}
 	configFlag(cmd, &path)
 	outputFlag(cmd, &output)

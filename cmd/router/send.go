@@ -36,7 +36,7 @@ code 0 only when the broker has it in a queue. With --format oslo it is a cast.
 		Example: `  router send queue:orders.in --body '{"type":"created"}' -H tenant=acme
   router send --format oslo --topic compute --method reboot --args '{"id":7}'
   router send --format oslo --topic compute --fanout --method refresh`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneArgument,
 	}
 	l.flags(cmd)
 	m.flags(cmd)
@@ -73,7 +73,7 @@ code 0 only when the broker has it in a queue. With --format oslo it is a cast.
 		ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
 		defer cancel()
 		if err := send(ctx, c); err != nil {
-			return failed(fmt.Errorf("%s: %w", to, err))
+			return l.failed(err)
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s has it\n", to)
 		return nil
@@ -95,7 +95,7 @@ with goes to standard error, and the exit code is 2.
 ` + targetHelp,
 		Example: `  router call queue:rpc.prices --body '{"sku":"a1"}'
   router call --format oslo --topic compute --method ping --args '{}'`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneArgument,
 	}
 	l.flags(cmd)
 	m.flags(cmd)
@@ -123,7 +123,7 @@ with goes to standard error, and the exit code is 2.
 		defer cancel()
 		reply, err := c.Call(ctx, to, req)
 		if err != nil {
-			return failed(fmt.Errorf("%s: %w", to, err))
+			return l.failed(err)
 		}
 		payload := reply.Payload
 		if l.format == "oslo" && payload == nil {
@@ -149,7 +149,7 @@ notification waits there until somebody listens.
 TARGET is notify:[EXCHANGE/]TOPIC.PRIORITY; --topic and --priority say the same.`,
 		Example: `  router notify notify:notifications.info --event-type order.created --payload '{"id":7}'
   router notify --format oslo --topic notifications --priority warn --event-type disk.full --payload '{}'`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneArgument,
 	}
 	l.flags(cmd)
 	f := cmd.Flags()
@@ -178,7 +178,7 @@ TARGET is notify:[EXCHANGE/]TOPIC.PRIORITY; --topic and --priority say the same.
 		ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
 		defer cancel()
 		if err := c.Notify(ctx, to, n); err != nil {
-			return failed(fmt.Errorf("%s: %w", to, err))
+			return l.failed(err)
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s has it\n", to)
 		return nil

@@ -32,7 +32,7 @@ arguments as JSON, are its standard input, ROUTER_METHOD its environment; what i
 prints is the reply, and an exit code other than 0 a failure.`,
 		Example: `  router serve rpc.prices
   router serve --format oslo --topic compute --server host1 --exec ./answer.sh`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneArgument,
 	}
 	l.flags(cmd)
 	f := cmd.Flags()

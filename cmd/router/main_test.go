@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/wasmrouter/router/internal/rabbitnode"
+)
+
+// TestMain runs the tests, or, under the command's name, the command itself: a
+// link to the test binary is what scripts run as "router".
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "router" {
+		main()
+		return
+	}
+	rabbitnode.Main(suite{m})
+}
+
+// patience bounds every wait. It is no measure.
+const patience = time.Minute
+
+type suite struct{ m *testing.M }
+
+var binDir, cacheDir string
+
+// Run puts the command on the path and runs the tests.
+func (s suite) Run() int {
+	dir, err := os.MkdirTemp("", "router-cli-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		binDir, cacheDir = filepath.Join(dir, "bin"), filepath.Join(dir, "cache")
+		err = os.Mkdir(binDir, 0o755)
+	}
+	var self string
+	if err == nil {
+		self, err = os.Executable()
+	}
+	if err == nil {
+		err = os.Symlink(self, filepath.Join(binDir, "router"))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return s.m.Run()
+}
+
+// environment is what every command under test runs in.
+func environment() []string {
+	return []string{
+		"PATH=" + binDir + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"XDG_CACHE_HOME=" + cacheDir, "NO_COLOR=1", "GORACE=" + os.Getenv("GORACE"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR"),
+	}
+}
+
+// TestScript runs testdata/script. Beside testscript's own commands there is
+//
+//	router CODE ARG...     run the command and expect that exit code
+//
+// Scripts under testdata/script/broker find a broker at $ROUTER_URL, and names
+// of their own in $Q.
+func TestScript(t *testing.T) {
+	testscript.Run(t, params("testdata/script"))
+}
+
+func TestScriptWithBroker(t *testing.T) {
+	node := rabbitnode.Shared(t)
+	p := params("testdata/script/broker")
+	setup := p.Setup
+	p.Setup = func(env *testscript.Env) error {
+		env.Setenv("ROUTER_URL", node.URL())
+		env.Setenv("Q", rabbitnode.Queue(t, filepath.Base(env.WorkDir)))
+		env.Values[nodeKey{}] = node
+		return setup(env)
+	}
+	testscript.Run(t, p)
+}
+
+func params(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
+		Setup: func(env *testscript.Env) error {
+			for _, v := range environment() {
+				name, value, _ := strings.Cut(v, "=")
+				env.Setenv(name, value)
+			}
+			root, err := filepath.Abs("../..")
+			env.Setenv("ROOT", root)
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"router": runRouter, "consumed": waitConsumed},
+		// What a script's golden text says is brought up to date by
+		// UPDATE_SCRIPTS=1.
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		RequireExplicitExec: true,
+	}
+}
+
+// nodeKey is where scripts find their broker.
+type nodeKey struct{}
+
+// waitConsumed is the script command "consumed QUEUE".
+func waitConsumed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: consumed QUEUE")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		text, err := ts.Value(nodeKey{}).(*rabbitnode.Node).Eval(ctx, fmt.Sprintf(
+			`case rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<%q>>)) of {ok, Q} -> length(rabbit_amqqueue:consumers(Q)); _ -> 0 end`, args[0]))
+		ts.Check(err)
+		if strings.TrimSpace(text) != "0" {
+			return
+		}
+	}
+}
+
+// runRouter is the script command "router CODE ARG...".
+func runRouter(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: router CODE ARG...")
+	}
+	code := "0"
+	if err := ts.Exec("router", args[1:]...); err != nil {
+		code = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if code != args[0] {
+		ts.Fatalf("router %s: exit code %s, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+	if strings.Contains(ts.ReadFile("stderr"), "goroutine ") {
+		ts.Fatalf("a stack trace is printed")
+	}
+}
