@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -39,11 +40,14 @@ func (b *builder) fail(keys []string, hint string, err error) {
 	b.errs = append(b.errs, b.cfg.Errorf(keys, hint, "%w", oneLine{err}))
 }
 
-// err returns all problems found so far.
+// err returns all problems found so far, in the order of their positions.
 func (b *builder) err() error {
 	if len(b.errs) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(b.errs, func(x, y *config.Error) int {
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Col, y.Col))
+	})
 	return b.errs
 }
 

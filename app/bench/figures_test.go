@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,10 +25,10 @@ import (
 // write puts a configuration of n routes over f filters where the router finds
 // it. Route i listens to q<i>.in and forwards by filter i%f, or by its own send
 // when there are none.
-func write(b *testing.B, prefix string, routes, filters, prefetch int) string {
+func write(b *testing.B, prefix, admin string, routes, filters, prefetch int) string {
 	b.Helper()
 	var s strings.Builder
-	fmt.Fprintf(&s, "[broker]\nurl = %q\n[log]\nlevel = \"error\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[process]\ncache_dir = %q\n", rabbitnode.Shared(b).URL(), filepath.Join(os.TempDir(), "router-bench-cache"))
+	fmt.Fprintf(&s, "[broker]\nurl = %q\n[log]\nlevel = \"error\"\n[admin]\nlisten = %q\n[process]\ncache_dir = %q\n", rabbitnode.Shared(b).URL(), admin, filepath.Join(os.TempDir(), "router-bench-cache"))
 	for f := range filters {
 		fmt.Fprintf(&s, "[filters.f%d]\npath = \"stock:content-router\"\nconfig = { field = \"body:type\", routes = { order = \"queue:%s.out\" } }\n", f, prefix)
 	}
@@ -79,7 +81,7 @@ func stop(b *testing.B, a *app.App) {
 // compiled code is in the disk cache. The RabbitMQ side (one connection for
 // sending and one a route, their declarations) is in it.
 func BenchmarkStart(b *testing.B) {
-	path := write(b, rabbitnode.Queue(b), 1, 5, 256)
+	path := write(b, rabbitnode.Queue(b), "", 1, 5, 256)
 	stop(b, start(b, path)) // fills the cache
 	for b.Loop() {
 		a := start(b, path)
@@ -94,7 +96,8 @@ func BenchmarkStart(b *testing.B) {
 // 5 filters and prefetch 256, after 10,000 messages went through.
 func BenchmarkResident(b *testing.B) {
 	prefix := rabbitnode.Queue(b)
-	path := write(b, prefix, 10, 5, 256)
+	admin := freeAddress(b)
+	path := write(b, prefix, admin, 10, 5, 256)
 	bin := filepath.Join(b.TempDir(), "router")
 	if out, err := exec.Command("go", "build", "-o", bin, "github.com/wasmrouter/router/cmd/router").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
@@ -105,6 +108,8 @@ func BenchmarkResident(b *testing.B) {
 		if err := cmd.Start(); err != nil {
 			b.Fatal(err)
 		}
+		b.Cleanup(func() { _ = cmd.Process.Kill() }) // an error when it has ended, as it should
+		waitReady(b, admin)
 		url := rabbitnode.Shared(b).URL()
 		for r := range 10 {
 			fill(b, url, fmt.Sprintf("%s.%d.in", prefix, r), 1000)
@@ -121,6 +126,32 @@ func BenchmarkResident(b *testing.B) {
 			b.Error(err)
 		}
 	}
+}
+
+func freeAddress(b *testing.B) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// waitReady returns when the router with that admin listener is ready.
+func waitReady(b *testing.B, admin string) {
+	b.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		resp, err := http.Get("http://" + admin + "/readyz")
+		if err != nil {
+			continue
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	b.Fatal("the router is not ready")
 }
 
 func resident(b *testing.B, pid int) float64 {
@@ -180,7 +211,7 @@ func BenchmarkRoutes(b *testing.B) {
 	for _, routes := range []int{1, 1000} {
 		b.Run(fmt.Sprint(routes), func(b *testing.B) {
 			prefix := rabbitnode.Queue(b)
-			a := start(b, write(b, prefix, routes, 1, 256))
+			a := start(b, write(b, prefix, "", routes, 1, 256))
 			defer stop(b, a)
 			url := rabbitnode.Shared(b).URL()
 			var used time.Duration
@@ -190,12 +221,10 @@ func BenchmarkRoutes(b *testing.B) {
 				runtime.GC()
 				cpu := cpuTime()
 				fill(b, url, prefix+".0.in", n)
-				filled := cpuTime() - cpu
 				for settled(a) < before+n {
 					time.Sleep(2 * time.Millisecond)
 				}
 				used += cpuTime() - cpu
-				_ = filled
 				runs++
 				if _, err := drainAll(b, url, prefix+".out", n); err != nil {
 					b.Fatal(err)
