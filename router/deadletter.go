@@ -1,10 +1,10 @@
 package router
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -27,10 +27,33 @@ const (
 	HeaderExpiration = HeaderPrefix + "expiration"
 	HeaderUserID     = HeaderPrefix + "user-id"
 	HeaderCC         = HeaderPrefix + "cc"
+	// HeaderLeftOut says what a dead letter lacks because it would have been
+	// too large to be sent otherwise: "details" is these headers but reason and
+	// route, "headers" is the headers of the original message.
+	HeaderLeftOut = HeaderPrefix + "left-out"
 )
 
-// maxDetail bounds texts in headers, in bytes.
-const maxDetail = 256
+const (
+	maxDetail  = 256 // bounds texts in headers, in bytes
+	maxMissing = 16  // bounds how many targets HeaderMissing names
+)
+
+// letter is what a flight keeps to write its dead letter.
+type letter struct {
+	fail     *failure
+	missing  []any
+	attempts int
+	size     letterSize
+}
+
+// letterSize is how much a dead letter says.
+type letterSize uint8
+
+const (
+	wholeLetter letterSize = iota
+	withoutDetails
+	withoutHeaders
+)
 
 // stripRouterHeaders removes headers that only the router may set: whoever sends
 // a message could otherwise forge a dead letter's history.
@@ -45,50 +68,110 @@ func stripRouterHeaders(e *Envelope) {
 // deadLetter sends the message as it was received, with the reason, to the
 // route's dead-letter queue. The delivery is acknowledged when that is
 // confirmed, and not before.
-func (l *lane) deadLetter(work context.Context, f *flight, fail *failure) {
+func (l *lane) deadLetter(f *flight, fail *failure) {
+	seen, e := l.route.seen, &f.delivery.Envelope
+	target := l.route.cfg.DeadLetter
+	key := seen.key(e, target, toDeadLetter)
+	switch {
+	case !e.Origin.Redelivered:
+		seen.forget(key)
+	case seen.has(key, time.Now()):
+		l.route.stat.duplicates.Add(1)
+		f.ack(verdictReject)
+		return
+	}
 	l.route.stat.deadLettered(fail.reason)
 	l.warn("message dead-lettered", f, fail)
+	f.letter = &letter{fail: fail, missing: f.missing(), attempts: f.attempts}
+	f.env = l.route.writeLetter(e, f.letter)
+	f.clearOutputs()
+	f.outputs = append(f.outputs, output{flight: f, target: target, env: &f.env, key: key})
+	l.send(f)
+}
 
+// deadLetterFailed tries again with a dead letter that was not taken: with a
+// smaller one at once if it cannot be sent as it is, else later.
+func (l *lane) deadLetterFailed(f *flight) {
+	o := &f.outputs[0]
+	l.route.stat.deadLetterFailures.Add(1)
+	l.warn("dead letter not taken; the message stays in its queue and is tried again", f, o.err)
+	smaller := o.unfit && f.letter.size < withoutHeaders
+	if smaller {
+		f.letter.size++
+		f.env = l.route.writeLetter(&f.delivery.Envelope, f.letter)
+	}
+	// A queue that is missing now may be there by then.
+	o.final, o.unfit = false, false
+	if smaller {
+		l.send(f)
+		return
+	}
+	l.hold(f, 0)
+}
+
+// missing returns the targets that did not get the message.
+func (f *flight) missing() []any {
 	var missing []any
 	for i := range f.outputs {
-		if o := &f.outputs[i]; !o.done {
+		o := &f.outputs[i]
+		switch {
+		case o.done:
+		case len(missing) == maxMissing:
+			return append(missing, "and others")
+		case o.target.Validate() != nil:
+			missing = append(missing, printable(o.target.String(), maxDetail))
+		default:
 			missing = append(missing, o.target.String())
 		}
 	}
-	e := f.delivery.Envelope.Clone()
+	return missing
+}
+
+// writeLetter returns the dead letter of a message that was received as
+// original.
+func (r *Route) writeLetter(original *Envelope, w *letter) Envelope {
+	e := original.Clone()
+	if w.size == withoutHeaders {
+		e.ClearHeaders()
+	}
+	cc, hasCC := e.Header("CC")
+	e.DelHeader("CC")
+	e.DelHeader("BCC")
+	e.SetHeader(HeaderReason, w.fail.reason)
+	e.SetHeader(HeaderRoute, r.cfg.Name)
 	if e.Expiration != "" {
 		e.SetHeader(HeaderExpiration, e.Expiration)
 		e.Expiration = ""
 	}
+	switch w.size {
+	case withoutDetails:
+		e.SetHeader(HeaderLeftOut, "details")
+		return e
+	case withoutHeaders:
+		e.SetHeader(HeaderLeftOut, "headers")
+	}
 	if e.UserID != "" {
 		e.SetHeader(HeaderUserID, e.UserID)
 	}
-	if cc, ok := e.Header("CC"); ok {
+	if hasCC {
 		e.SetHeader(HeaderCC, cc)
-		e.DelHeader("CC")
 	}
-	e.DelHeader("BCC")
-	e.SetHeader(HeaderReason, fail.reason)
-	e.SetHeader(HeaderRoute, l.route.cfg.Name)
-	if fail.filter != "" {
-		e.SetHeader(HeaderFilter, fail.filter)
+	if w.fail.filter != "" {
+		e.SetHeader(HeaderFilter, w.fail.filter)
 	}
-	if fail.stage != "" {
-		e.SetHeader(HeaderStage, fail.stage)
+	if w.fail.stage != "" {
+		e.SetHeader(HeaderStage, w.fail.stage)
 	}
-	e.SetHeader(HeaderAttempts, int64(f.attempts))
-	e.SetHeader(HeaderError, printable(fail.err.Error(), maxDetail))
+	e.SetHeader(HeaderAttempts, int64(w.attempts))
+	e.SetHeader(HeaderError, printable(w.fail.err.Error(), maxDetail))
 	e.SetHeader(HeaderFirstSeen, e.Origin.Received)
 	e.SetHeader(HeaderQueue, e.Origin.Queue)
 	e.SetHeader(HeaderExchange, e.Origin.Exchange)
 	e.SetHeader(HeaderRoutingKey, e.Origin.RoutingKey)
-	if len(missing) > 0 {
-		e.SetHeader(HeaderMissing, missing)
+	if len(w.missing) > 0 {
+		e.SetHeader(HeaderMissing, w.missing)
 	}
-	f.env, f.dead = e, true
-	clear(f.outputs)
-	f.outputs = append(f.outputs[:0], output{flight: f, target: l.route.cfg.DeadLetter, env: &f.env})
-	l.send(work, f)
+	return e
 }
 
 // Error implements error for the log.
@@ -116,7 +199,8 @@ func sendFailure(err error) *failure {
 
 // printable escapes what is not printable and keeps at most n bytes.
 func printable(s string, n int) string {
-	q := strconv.Quote(s)
+	// Escaping makes nothing shorter.
+	q := strconv.Quote(s[:min(len(s), n+utf8.UTFMax)])
 	q = strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 	if len(q) <= n {
 		return q

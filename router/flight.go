@@ -17,7 +17,7 @@ type flight struct {
 	attempts int
 	seq      uint64
 	due      time.Time
-	dead     bool    // outputs holds the dead letter
+	letter   *letter // of a flight whose only output is its dead letter
 	forward  verdict // what the flight counts as when all went well
 }
 
@@ -27,10 +27,20 @@ type output struct {
 	target Target
 	env    *Envelope // the flight's, or own
 	own    Envelope
+	key    seenKey
+	twin   bool // not the only output to its target
 	done   bool // with the broker
 	final  bool // err cannot be mended by sending again
+	unfit  bool // the Sender itself refused it
 	err    error
 }
+
+// errBehind marks an output that was not sent because another message has to be
+// sent again first.
+var errBehind = errors.New("waits for a message before it")
+
+// keptOutputs is how many outputs a flight keeps room for while it is unused.
+const keptOutputs = 16
 
 var flights = sync.Pool{New: func() any { return new(flight) }}
 
@@ -52,13 +62,35 @@ func (f *flight) add(env *Envelope, t Target) {
 }
 
 // bind points outputs at their own envelopes, once no more are added and they
-// stay where they are.
+// stay where they are, and tells those to the same target apart.
 func (f *flight) bind() {
+	seen, e := f.lane.route.seen, &f.delivery.Envelope
 	for i := range f.outputs {
-		if o := &f.outputs[i]; o.env == nil {
+		o := &f.outputs[i]
+		if o.env == nil {
 			o.env = &o.own
 		}
+		if seen == nil {
+			continue
+		}
+		nth := 0
+		for j := range i {
+			if before := &f.outputs[j]; before.target == o.target {
+				before.twin, o.twin = true, true
+				nth++
+			}
+		}
+		o.key = seen.key(e, o.target, nth)
+		if !e.Origin.Redelivered {
+			seen.forget(o.key)
+		}
 	}
+}
+
+// clearOutputs takes the outputs off, none of which is under way.
+func (f *flight) clearOutputs() {
+	clear(f.outputs)
+	f.outputs = f.outputs[:0]
 }
 
 // Settle implements Receipt.
@@ -67,11 +99,28 @@ func (o *output) Settle(err error) {
 		o.fail(err)
 	} else {
 		o.done = true
-		o.flight.lane.route.stat.sent[sentOK].Add(1)
+		r := o.flight.lane.route
+		r.stat.sent[sentOK].Add(1)
+		// Twins are known by their place, which a filter may change from one
+		// run to the next: they count only once all of them have arrived.
+		if r.seen != nil && !o.twin {
+			r.seen.add(o.key, time.Now())
+		}
 	}
 	if f := o.flight; f.pending.Add(-1) == 0 {
 		f.settled()
 	}
+}
+
+// unsent notes that Send returned err.
+func (o *output) unsent(err error) {
+	if errors.Is(err, ErrUnsendable) {
+		o.unfit = true
+	} else if o.flight.lane.broken.Load() {
+		o.err = errBehind
+		return
+	}
+	o.fail(err)
 }
 
 func (o *output) fail(err error) {
@@ -85,7 +134,21 @@ func (o *output) fail(err error) {
 	case errors.Is(err, ErrNacked):
 		result = sentNacked
 	}
-	o.flight.lane.route.stat.sent[result].Add(1)
+	l := o.flight.lane
+	l.route.stat.sent[result].Add(1)
+	if !o.final {
+		l.interrupt()
+	}
+}
+
+// behind reports whether all that is missing was not tried at all.
+func (f *flight) behind() bool {
+	for i := range f.outputs {
+		if o := &f.outputs[i]; !o.done && o.err != errBehind {
+			return false
+		}
+	}
+	return true
 }
 
 // settled runs once all outputs of a try are settled, in the goroutine of the
@@ -104,12 +167,12 @@ func (f *flight) settled() {
 		l.signal()
 		return
 	}
-	if f.dead {
+	if f.letter != nil {
 		f.forward = verdictReject
-	} else if seen := l.route.seen; seen != nil {
-		now := time.Now()
-		for i := range f.outputs {
-			seen.add(&f.delivery.Envelope, f.outputs[i].target, now)
+	}
+	for i := range f.outputs {
+		if o := &f.outputs[i]; o.twin {
+			l.route.seen.add(o.key, time.Now())
 		}
 	}
 	f.ack(f.forward)
@@ -154,9 +217,12 @@ func (f *flight) finish(v verdict) {
 	st.settled[v].Add(1)
 	st.inflight.Add(-1)
 	st.duration.Observe(time.Since(f.delivery.Envelope.Origin.Received))
-	clear(f.outputs)
-	f.lane, f.delivery, f.env, f.outputs = nil, nil, Envelope{}, f.outputs[:0]
+	f.clearOutputs()
+	if cap(f.outputs) > keptOutputs {
+		f.outputs = nil
+	}
+	f.lane, f.delivery, f.env, f.letter = nil, nil, Envelope{}, nil
 	f.pending.Store(0)
-	f.attempts, f.seq, f.due, f.dead, f.forward = 0, 0, time.Time{}, false, verdictForward
+	f.attempts, f.seq, f.due, f.forward = 0, 0, time.Time{}, verdictForward
 	flights.Put(f)
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,12 +27,22 @@ type lane struct {
 	packing  Decision
 	held     []*flight // waiting to be tried again
 	seq      uint64
+	tries    int // of the message that the filters have
 	stopping bool
+
+	// sending is what Send is called with. A lane that keeps order cuts it when
+	// a send has failed that will be tried again: a Send that waits for room or
+	// for a new channel would otherwise overtake the one that failed. Both are
+	// replaced only while nothing is under way.
+	sending context.Context
+	cut     context.CancelFunc
 
 	mu     sync.Mutex // protects failed
 	failed []*flight  // settled with errors, not yet looked at
 
 	hasFailed atomic.Bool
+	broken    atomic.Bool  // sending has been cut
+	lost      atomic.Bool  // a session has ended: some of held may be stale
 	waiting   atomic.Bool  // run wants a wake when open becomes 0
 	open      atomic.Int64 // flights whose outputs are not all settled
 }
@@ -72,13 +80,16 @@ func (l *lane) close() {
 // run handles deliveries until work ends. When stop closes, what has not begun
 // and what waits to be tried again goes back to the broker.
 func (l *lane) run(work context.Context, stop <-chan struct{}) {
+	l.mend(work)
+	defer func() { l.cut() }()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for {
+	for work.Err() == nil {
 		if l.hasFailed.Load() {
 			l.collect(work)
 		}
-		if len(l.held) == 0 && !l.stopping {
+		paused := l.paused()
+		if len(l.held) == 0 && !paused && !l.stopping {
 			select {
 			case d := <-l.in:
 				l.begin(work, d)
@@ -87,15 +98,25 @@ func (l *lane) run(work context.Context, stop <-chan struct{}) {
 			}
 		}
 		in, due := l.in, (<-chan time.Time)(nil)
-		if len(l.held) > 0 {
-			if l.ordered {
-				in = nil
-				l.waiting.Store(true)
+		idle := true
+		if paused {
+			in = nil
+			l.waiting.Store(true)
+			// Asked before hasFailed: a flight that fails is in failed before it
+			// stops being under way. So none that is older than those held can
+			// turn up once nothing is under way.
+			idle = l.open.Load() == 0
+			if l.hasFailed.Load() {
+				continue
 			}
-			if !l.ordered || l.open.Load() == 0 {
-				timer.Reset(time.Until(l.held[0].due))
-				due = timer.C
+			if idle && l.broken.Load() {
+				l.mend(work)
+				continue
 			}
+		}
+		if idle && len(l.held) > 0 {
+			timer.Reset(time.Until(l.held[0].due))
+			due = timer.C
 		}
 		select {
 		case d := <-in:
@@ -103,24 +124,40 @@ func (l *lane) run(work context.Context, stop <-chan struct{}) {
 		case <-due:
 			l.retryHeld(work)
 		case <-l.wake:
+			if l.lost.Swap(false) {
+				l.forgetStale()
+			}
 		case <-stop:
 			stop = nil
 			l.stopping = true
 			l.abandon()
 		case <-work.Done():
-			return
 		}
 		l.waiting.Store(false)
 	}
 }
 
-// abandon gives what waits to be tried again back to the broker.
-func (l *lane) abandon() {
-	for _, f := range l.held {
-		l.route.stat.held.Add(-1)
-		l.requeue(f)
+// paused reports whether the lane takes nothing new for the sake of order.
+func (l *lane) paused() bool {
+	return l.ordered && !l.stopping && (len(l.held) > 0 || l.broken.Load())
+}
+
+// mend makes a new context for sending. Nothing is under way.
+func (l *lane) mend(work context.Context) {
+	l.sending, l.cut = work, func() {}
+	if l.ordered {
+		l.sending, l.cut = context.WithCancel(work)
 	}
-	l.held = nil
+	l.broken.Store(false)
+}
+
+// interrupt keeps a Send that runs now, and those after it, from overtaking a
+// message that has to be sent again. It is called while that one is under way.
+func (l *lane) interrupt() {
+	if l.ordered {
+		l.broken.Store(true)
+		l.cut()
+	}
 }
 
 func (l *lane) signal() {
@@ -131,13 +168,8 @@ func (l *lane) signal() {
 }
 
 func (l *lane) begin(work context.Context, d *Delivery) {
-	if !d.Settler.Live() {
-		l.route.stat.settled[verdictStale].Add(1)
-		return
-	}
-	if l.stopping {
-		d.Settler.Requeue(d.Tag)
-		l.route.stat.settled[verdictRequeue].Add(1)
+	if l.stopping || !d.Settler.Live() {
+		l.decline(d)
 		return
 	}
 	l.seq++
@@ -147,16 +179,26 @@ func (l *lane) begin(work context.Context, d *Delivery) {
 	l.attempt(work, f)
 }
 
+// decline gives back a delivery that the lane does not begin with.
+func (l *lane) decline(d *Delivery) {
+	if !d.Settler.Live() {
+		l.route.stat.settled[verdictStale].Add(1)
+		return
+	}
+	d.Settler.Requeue(d.Tag)
+	l.route.stat.settled[verdictRequeue].Add(1)
+}
+
 // attempt takes a flight one try further. Afterwards the lane either holds it,
 // has settled it, or hears of it through collect.
 func (l *lane) attempt(work context.Context, f *flight) {
 	f.attempts++
 	if len(f.outputs) > 0 {
-		l.send(work, f)
+		l.send(f)
 		return
 	}
 	if fail := l.process(work, f); fail != nil {
-		f.outputs = f.outputs[:0]
+		f.clearOutputs()
 		l.fail(work, f, fail)
 		return
 	}
@@ -165,11 +207,11 @@ func (l *lane) attempt(work context.Context, f *flight) {
 		return
 	}
 	f.bind()
-	l.send(work, f)
+	l.send(f)
 }
 
 // send publishes every output of f that is not yet with the broker.
-func (l *lane) send(work context.Context, f *flight) {
+func (l *lane) send(f *flight) {
 	l.open.Add(1)
 	f.pending.Store(int32(len(f.outputs)) + 1)
 	for i := range f.outputs {
@@ -179,8 +221,8 @@ func (l *lane) send(work context.Context, f *flight) {
 			continue
 		}
 		o.err = nil
-		if err := l.sender.Send(work, o.target, o.env, o); err != nil {
-			o.fail(err)
+		if err := l.sender.Send(l.sending, o.target, o.env, o); err != nil {
+			o.unsent(err)
 			f.pending.Add(-1)
 		}
 	}
@@ -192,8 +234,7 @@ func (l *lane) send(work context.Context, f *flight) {
 // duplicate reports whether a redelivered message already went to the output's
 // target.
 func (l *lane) duplicate(f *flight, o *output) bool {
-	e := &f.delivery.Envelope
-	if !e.Origin.Redelivered || f.dead || !l.route.seen.has(e, o.target, time.Now()) {
+	if !f.delivery.Envelope.Origin.Redelivered || !l.route.seen.has(o.key, time.Now()) {
 		return false
 	}
 	o.done = true
@@ -203,6 +244,10 @@ func (l *lane) duplicate(f *flight, o *output) bool {
 
 // fail acts on a message that did not get as far as being sent.
 func (l *lane) fail(work context.Context, f *flight, fail *failure) {
+	if work.Err() != nil { // which may be all that is wrong
+		l.giveBack(f)
+		return
+	}
 	switch fail.policy {
 	case PolicyDrop:
 		f.ack(verdictDrop)
@@ -212,117 +257,42 @@ func (l *lane) fail(work context.Context, f *flight, fail *failure) {
 			l.hold(f, fail.delay)
 			return
 		}
-		l.deadLetter(work, f, fail)
+		l.deadLetter(f, fail)
 	default:
-		l.deadLetter(work, f, fail)
+		l.deadLetter(f, fail)
 	}
 }
 
 // collect looks at the flights that came back with errors.
 func (l *lane) collect(work context.Context) {
-	l.mu.Lock()
-	failed := l.failed
-	l.failed = nil
-	l.hasFailed.Store(false)
-	l.mu.Unlock()
-	slices.SortFunc(failed, bySeq)
-	for _, f := range failed {
+	for _, f := range l.takeFailed() {
 		switch {
-		case !f.delivery.Settler.Live():
-			f.finish(verdictStale)
-		case l.stopping:
-			l.requeue(f)
-		case f.dead:
-			l.route.stat.deadLetterFailures.Add(1)
-			l.warn("dead letter not taken; the message stays in its queue and is tried again", f, f.outputs[0].err)
-			l.hold(f, 0)
+		case l.stopping || work.Err() != nil || !f.delivery.Settler.Live():
+			l.giveBack(f)
+		case f.behind():
+			// It was not tried: another one goes first, then this one at once.
+			f.attempts--
+			l.hold(f, time.Nanosecond)
+		case f.letter != nil:
+			l.deadLetterFailed(f)
 		default:
-			l.sendFailed(work, f)
+			l.sendFailed(f)
 		}
 	}
 }
 
-func (l *lane) sendFailed(work context.Context, f *flight) {
+func (l *lane) sendFailed(f *flight) {
 	final, transient := f.errs()
 	if transient != nil && f.attempts < l.route.cfg.Retry.MaxAttempts {
 		l.route.stat.retries.Add(1)
 		l.hold(f, 0)
 		return
 	}
-	l.deadLetter(work, f, sendFailure(errors.Join(final, transient)))
-}
-
-// hold keeps f to be tried again after delay, or after the route's backoff when
-// delay is 0.
-func (l *lane) hold(f *flight, delay time.Duration) {
-	if l.stopping {
-		l.requeue(f)
-		return
-	}
-	if delay <= 0 {
-		delay = l.route.cfg.Retry.delay(f.attempts)
-	}
-	f.due = time.Now().Add(delay)
-	compare := byDue
-	if l.ordered {
-		compare = bySeq
-	}
-	i, _ := slices.BinarySearchFunc(l.held, f, compare)
-	l.held = slices.Insert(l.held, i, f)
-	l.route.stat.held.Add(1)
-}
-
-// retryHeld tries again what is due. In an ordered lane that is everything,
-// oldest first, as far as it goes without being held again.
-func (l *lane) retryHeld(work context.Context) {
-	now := time.Now()
-	held := l.held
-	l.held = nil
-	for i, f := range held {
-		if (l.ordered && len(l.held) > 0) || (!l.ordered && f.due.After(now)) {
-			l.held = append(l.held, held[i:]...)
-			if !l.ordered {
-				slices.SortFunc(l.held, byDue)
-			}
-			return
-		}
-		l.route.stat.held.Add(-1)
-		if !f.delivery.Settler.Live() {
-			f.finish(verdictStale)
-			continue
-		}
-		l.attempt(work, f)
-	}
-}
-
-func (l *lane) requeue(f *flight) {
-	f.delivery.Settler.Requeue(f.delivery.Tag)
-	f.finish(verdictRequeue)
+	l.deadLetter(f, sendFailure(errors.Join(final, transient)))
 }
 
 func (l *lane) warn(msg string, f *flight, err error) {
 	if l.route.stat.sampled() {
 		l.route.log.Warn(msg, slog.String("id", f.delivery.Envelope.MessageID), slog.Int("attempts", f.attempts), slog.Any("err", err))
 	}
-}
-
-func bySeq(a, b *flight) int {
-	switch {
-	case a.seq < b.seq:
-		return -1
-	case a.seq > b.seq:
-		return 1
-	}
-	return 0
-}
-
-func byDue(a, b *flight) int { return a.due.Compare(b.due) }
-
-// delay returns the backoff before the try after the given number of tries.
-func (p RetryPolicy) delay(attempts int) time.Duration {
-	d := p.MaxBackoff
-	if shift := attempts - 1; shift < 32 && p.Backoff<<shift > 0 {
-		d = min(p.Backoff<<shift, p.MaxBackoff)
-	}
-	return d - rand.N(d/4+1)
 }

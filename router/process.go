@@ -49,6 +49,7 @@ func (l *lane) process(ctx context.Context, f *flight) *failure {
 			err: fmt.Errorf("the body has %d bytes; max_message is %d", n, cfg.MaxMessage),
 		}
 	}
+	l.tries = f.attempts
 	d := &l.decision
 	d.Reset()
 	for stage := Decode; stage <= Decide; stage++ {
@@ -80,9 +81,14 @@ func (l *lane) original(ctx context.Context, f *flight, d *Decision) *failure {
 	case Reply:
 		return l.reply(f)
 	case Undecided:
-		if targets = l.route.cfg.Send; len(targets) == 0 {
-			return l.undecided()
+		targets = l.route.cfg.Send
+	default:
+		if len(targets) == 0 {
+			targets = l.route.cfg.Send
 		}
+	}
+	if len(targets) == 0 {
+		return l.undecided() // never taken for a message that is to be dropped
 	}
 	return l.addressed(ctx, f, &f.env, targets)
 }
@@ -133,7 +139,7 @@ func (l *lane) filterFailed(i int, stage Stage, err error) *failure {
 	class := "host"
 	if fe, ok := errors.AsType[*FilterError](err); ok {
 		class = fe.Class
-		if fe.Retryable {
+		if fe.Retryable && l.tries < l.route.cfg.Retry.MaxAttempts {
 			policy = PolicyRetry
 		}
 	}

@@ -97,6 +97,8 @@ type Route struct {
 	lanes []*lane
 	seen  *seen
 	stat  counters
+
+	settler Settler // of the delivery before; only dispatch uses it
 }
 
 // NewRoute checks the configuration and makes the filter instances of every
@@ -156,8 +158,13 @@ func (cfg *RouteConfig) validate() error {
 	if cfg.Retry.Backoff <= 0 || cfg.Retry.MaxBackoff < cfg.Retry.Backoff {
 		bad("backoff is %v and max_backoff %v; it takes 0 < backoff ≤ max_backoff", cfg.Retry.Backoff, cfg.Retry.MaxBackoff)
 	}
+	if cfg.MaxMessage < 1 {
+		bad("max_message is %d bytes; it is at least 1", cfg.MaxMessage)
+	}
 	if err := cfg.DeadLetter.Validate(); err != nil {
 		bad("dead letters: %w", err)
+	} else if exchange, key := cfg.DeadLetter.Address(); exchange == "" && key == cfg.Source.Queue {
+		bad("dead letters would go back to queue %s, which the route listens to; name another dead_letter queue", key)
 	}
 	for _, t := range cfg.Send {
 		if err := t.Validate(); err != nil {
@@ -201,10 +208,13 @@ func (r *Route) Run(ctx context.Context) error {
 	for _, l := range r.lanes {
 		lanes.Go(func() { l.run(work, ctx.Done()) })
 	}
-	err := r.cfg.Listener.Listen(ctx, r.cfg.Source, r.dispatch)
+	err := r.cfg.Listener.Listen(ctx, r.cfg.Source, func(d *Delivery) { r.dispatch(ctx.Done(), d) })
 	endWork()
 	lanes.Wait()
 	r.closeLanes()
+	for _, l := range r.lanes {
+		l.sweep()
+	}
 	return err
 }
 
@@ -217,7 +227,20 @@ func (r *Route) closeLanes() {
 	}
 }
 
-func (r *Route) dispatch(d *Delivery) {
+// dispatch hands a delivery to its lane, and waits while that has more than it
+// can take, as it may after the loss of a session; but not once stop is closed,
+// since the Listener could not give up otherwise.
+func (r *Route) dispatch(stop <-chan struct{}, d *Delivery) {
+	if d.Envelope.Origin.Received.IsZero() {
+		d.Envelope.Origin.Received = time.Now()
+	}
+	if r.settler != nil && !r.settler.Live() {
+		for _, l := range r.lanes {
+			l.lost.Store(true)
+			l.signal()
+		}
+	}
+	r.settler = d.Settler
 	l := r.lanes[0]
 	switch {
 	case len(r.lanes) == 1:
@@ -230,5 +253,14 @@ func (r *Route) dispatch(d *Delivery) {
 	if d.Envelope.Origin.Redelivered {
 		r.stat.redelivered.Add(1)
 	}
-	l.in <- d
+	select {
+	case l.in <- d:
+		return
+	default:
+	}
+	select {
+	case l.in <- d:
+	case <-stop:
+		l.decline(d)
+	}
 }

@@ -62,8 +62,8 @@ func (t Target) control() string {
 // String returns the form that [ParseTarget] reads.
 func (t Target) String() string {
 	at := ""
-	if t.Exchange != "" && t.Kind != TargetExchange {
-		at = t.Exchange + "/"
+	if t.Exchange != "" || strings.Contains(t.Topic+t.Server+t.Priority, "/") {
+		at = t.Exchange + "/" // without it the topic's slash would end an exchange
 	}
 	switch t.Kind {
 	case TargetExchange:
@@ -89,7 +89,7 @@ var ErrTarget = errors.New("invalid target")
 //
 //	queue:NAME
 //	exchange:NAME/ROUTING-KEY       (NAME may be empty, the key may hold slashes)
-//	topic:[EXCHANGE/]TOPIC
+//	topic:[EXCHANGE/]TOPIC          (/TOPIC for a topic that holds slashes)
 //	server:[EXCHANGE/]TOPIC.SERVER  (split at the first dot)
 //	fanout:TOPIC
 //	notify:[EXCHANGE/]TOPIC.PRIORITY (split at the last dot)
@@ -143,7 +143,8 @@ func cutExchange(s string) (exchange, rest string) {
 
 // Validate reports whether the target can be published to: its kind is known,
 // the names its kind needs are there, and each part fits an AMQP short string
-// (at most 255 bytes, no control characters).
+// (at most 255 bytes, no control characters). No exchange may hold a slash: in
+// the text form of the target it could be taken for another exchange's topic.
 func (t Target) Validate() error {
 	need := func(name, value string) error {
 		if value == "" {
@@ -169,6 +170,9 @@ func (t Target) Validate() error {
 		return err
 	}
 	exchange, key := t.Address()
+	if strings.Contains(t.Exchange, "/") {
+		return fmt.Errorf("%w %q: the exchange's name holds a slash", ErrTarget, t.String())
+	}
 	for _, s := range [...]string{exchange, key} {
 		if len(s) > 255 {
 			return fmt.Errorf("%w %.40q…: a name is %d bytes long; AMQP allows 255", ErrTarget, t.String(), len(s))
