@@ -285,3 +285,42 @@ func TestSecretsStayInside(t *testing.T) {
 		}
 	}
 }
+
+// A broker that takes nothing does not hold up the end.
+func TestDrainWithABlockedBroker(t *testing.T) {
+	node := rabbitnode.Shared(t)
+	c := dial(t)
+	q := c.queues("in", "out")
+	text := strings.Replace(head(node.URL()), "[process]\n", "[process]\ndrain_timeout = \"300ms\"\n", 1)
+	in := start(t, text+withFilter(q[0], q[1]))
+	c.publish(q[0], `{"n":1}`) // publishing is what makes the broker notice the router's connection
+	c.arrives(q[1])
+	alarm := func(what string) {
+		t.Helper()
+		if _, err := node.Eval(context.Background(), "rabbit_alarm:"+what); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.publish(q[0], `{"n":2}`)
+	c.arrives(q[1])
+	alarm("set_alarm({{resource_limit, memory, node()}, []})")
+	t.Cleanup(func() { alarm("clear_alarm({resource_limit, memory, node()})") })
+	// A queue takes what comes from inside the broker.
+	if _, err := node.Eval(t.Context(), fmt.Sprintf(
+		`X = rabbit_misc:r(<<"/">>, exchange, <<>>), rabbit_basic:publish(rabbit_basic:delivery(false, false, rabbit_basic:message(X, <<%q>>, [], <<"stuck">>), undefined))`, q[0])); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the message to be taken", func() (bool, string) {
+		s := in.Snapshot().Routes[0]
+		return s.Received == 3, fmt.Sprint(s.Received)
+	})
+	await(t, "readiness to say so", func() (bool, string) {
+		_, reasons := in.Ready()
+		all := strings.Join(reasons, "; ")
+		return strings.Contains(all, "blocked publishing"), all
+	})
+	in.stop()
+	if n, err := node.QueueLen(t.Context(), q[0]); err != nil || n != 1 {
+		t.Errorf("the queue holds %d: %v", n, err)
+	}
+}
