@@ -115,7 +115,7 @@ func (r *routePart) run(log *slog.Logger) {
 		for err != nil {
 			text := err.Error()
 			r.failure.Store(&text)
-			log.Error("route stopped; it is started again", "route", r.cfg.Name, "err", err, "retry_in", restartPause)
+			log.Error("route stopped; it is started again", "route", r.cfg.Name, "err", err, "retry_in", restartPause.String())
 			select {
 			case <-r.ctx.Done():
 				return

@@ -188,6 +188,7 @@ func (w *world) answer(ctx context.Context) func(*router.Delivery) {
 		reply := router.NewEnvelope(nil, []byte(`{"answer":"it ships tomorrow"}`))
 		reply.CorrelationID = d.Envelope.CorrelationID
 		reply.MessageID = d.Envelope.MessageID
+		reply.ContentType = d.Envelope.ContentType
 		to := router.Target{Kind: router.TargetQueue, Queue: d.Envelope.ReplyTo}
 		_ = replies.Send(ctx, to, &reply, receipt(func(error) { d.Settler.Ack(d.Tag) }))
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
+const indent = "                    "
+
 // printer writes the story line by line.
 type printer struct{ out io.Writer }
 
@@ -20,26 +22,23 @@ func (p *printer) sent(n int, s scene, env router.Envelope) {
 	p.line("%2d  %-14s  %s ← %s", n, s.kind, s.queue, show(env.Body))
 }
 
-func (p *printer) arrived(s scene, sent router.Envelope, a arrival, took time.Duration) {
-	const indent = "                    "
+func (p *printer) arrived(sent router.Envelope, a arrival, took time.Duration) {
 	ms := float64(took.Microseconds()) / 1000
 	if a.queue != "dead" {
 		p.line("%s→ %s in %.1f ms", indent, a.queue, ms)
 		for _, c := range changes(sent, a.env) {
 			p.line("%s    %s", indent, c)
 		}
-		if a.queue == s.ends[len(s.ends)-1] {
-			p.line("%s  why: %s", indent, s.why)
-		}
 		return
 	}
 	header := func(name string) any { v, _ := a.env.Header(name); return v }
-	p.line("%s✗ dead letter in %.1f ms: %v, after %v attempt", indent, ms, header(router.HeaderReason), header(router.HeaderAttempts))
+	p.line("%s✗ dead letter in %.1f ms: %v, attempts: %v", indent, ms, header(router.HeaderReason), header(router.HeaderAttempts))
 	p.line("%s    %v", indent, header(router.HeaderError))
 	if changed := changes(sent, a.env); len(changed) > 0 {
 		p.line("%s    changed: %v", indent, changed)
 	} else {
 		p.line("%s    the message itself is kept as it was", indent)
 	}
-	p.line("%s  why: %s", indent, s.why)
 }
+
+func (p *printer) why(s scene) { p.line("%s  why: %s", indent, s.why) }

@@ -96,7 +96,7 @@ func (w *world) play(ctx context.Context, p *printer, n int, s scene) error {
 				return fmt.Errorf("message %d: %q arrived in %s, which it should not have", n, a.env.MessageID, a.queue)
 			}
 			delete(missing, a.queue)
-			p.arrived(s, env, a, a.at.Sub(sent))
+			p.arrived(env, a, a.at.Sub(sent))
 			if got, _ := a.env.Header(router.HeaderReason); a.queue == "dead" && got != s.reason {
 				return fmt.Errorf("message %d: dead letter for the reason %v; %s was to be expected", n, got, s.reason)
 			}
@@ -106,6 +106,7 @@ func (w *world) play(ctx context.Context, p *printer, n int, s scene) error {
 			return errInterrupted
 		}
 	}
+	p.why(s)
 	return nil
 }
 
