@@ -124,6 +124,21 @@ func TestReloadKeepsWhatRunsAfterAnError(t *testing.T) {
 	}
 }
 
+// A route can be mended while the broker is away.
+func TestReloadWithoutABroker(t *testing.T) {
+	text := head(nowhere) + withFilter("a", "b")
+	in := build(t, text)
+	if err := in.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.reload(strings.Replace(text, "field = \"body:type\"", "field = \"body:kind\"", 1)); err != nil {
+		t.Errorf("Reload: %v", err)
+	}
+	if want := `"msg":"reloaded","routes":1,"changed":1,"removed":0`; !strings.Contains(in.log.String(), want) {
+		t.Errorf("the log is without %s", want)
+	}
+}
+
 func TestReloadAddsAndRemovesRoutes(t *testing.T) {
 	c := dial(t)
 	out := c.queues("out")[0]

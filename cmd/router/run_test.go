@@ -151,15 +151,21 @@ func (p *process) get(method, path string) (int, string) {
 
 func (p *process) ready() {
 	p.t.Helper()
+	p.until("/readyz", func(code int, _ string) bool { return code == http.StatusOK })
+}
+
+// until asks again and again until the answer is good.
+func (p *process) until(path string, good func(code int, body string) bool) {
+	p.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); ; <-tick.C {
-		code, body := p.get("GET", "/readyz")
-		if code == http.StatusOK {
+		code, body := p.get("GET", path)
+		if good(code, body) {
 			return
 		}
 		if time.Now().After(end) {
-			p.t.Fatalf("not ready: %s", body)
+			p.t.Fatalf("GET %s is still %d %s", path, code, body)
 		}
 	}
 }
@@ -249,11 +255,7 @@ func TestSecondSignalForces(t *testing.T) {
 	if out, err := send.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for {
-		if _, body := p.get("GET", "/metrics"); strings.Contains(body, `router_messages_received_total{route="r"} 1`) {
-			break
-		}
-	}
+	p.until("/metrics", func(_ int, body string) bool { return strings.Contains(body, `router_messages_received_total{route="r"} 1`) })
 	p.signal(syscall.SIGTERM)
 	p.await(`"msg":"stopping"`)
 	if code, body := p.get("GET", "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
