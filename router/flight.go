@@ -144,7 +144,7 @@ func (o *output) fail(err error) {
 // behind reports whether all that is missing was not tried at all.
 func (f *flight) behind() bool {
 	for i := range f.outputs {
-		if o := &f.outputs[i]; !o.done && o.err != errBehind {
+		if o := &f.outputs[i]; !o.done && !errors.Is(o.err, errBehind) {
 			return false
 		}
 	}
