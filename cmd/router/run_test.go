@@ -255,7 +255,9 @@ func TestSecondSignalForces(t *testing.T) {
 	if out, err := send.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	p.until("/metrics", func(_ int, body string) bool { return strings.Contains(body, `router_messages_received_total{route="r"} 1`) })
+	p.until("/metrics", func(_ int, body string) bool {
+		return strings.Contains(body, `router_messages_received_total{route="r"} 1`)
+	})
 	p.signal(syscall.SIGTERM)
 	p.await(`"msg":"stopping"`)
 	if code, body := p.get("GET", "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
