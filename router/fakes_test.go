@@ -22,6 +22,7 @@ type broker struct {
 	published []published
 	receipts  []func()
 	dead      map[uint64]bool // sessions that are gone
+	fails     map[string]int  // for answer: failures to come, by queue
 	session   uint64
 	settled   map[uint64][]string // tag → what was said
 	feed      chan *Delivery

@@ -143,8 +143,9 @@ func cutExchange(s string) (exchange, rest string) {
 
 // Validate reports whether the target can be published to: its kind is known,
 // the names its kind needs are there, and each part fits an AMQP short string
-// (at most 255 bytes, no control characters). No exchange may hold a slash: in
-// the text form of the target it could be taken for another exchange's topic.
+// (at most 255 bytes, no control characters). The text form must lead back to
+// the same place: so no exchange holds a slash, no priority a dot, and no topic
+// of a server begins with a dot.
 func (t Target) Validate() error {
 	need := func(name, value string) error {
 		if value == "" {
@@ -159,10 +160,16 @@ func (t Target) Validate() error {
 		err = need("topic", t.Topic)
 	case TargetServer:
 		err = errors.Join(need("topic", t.Topic), need("server", t.Server))
+		if strings.HasPrefix(t.Topic, ".") {
+			err = fmt.Errorf("%w %q: the topic begins with a dot", ErrTarget, t.String())
+		}
 	case TargetQueue:
 		err = need("queue", t.Queue)
 	case TargetNotify:
 		err = errors.Join(need("topic", t.Topic), need("priority", t.Priority))
+		if strings.Contains(t.Priority, ".") {
+			err = fmt.Errorf("%w %q: the priority holds a dot", ErrTarget, t.String())
+		}
 	default:
 		return fmt.Errorf("%w: no kind", ErrTarget)
 	}
