@@ -258,7 +258,7 @@ func TestReloadChangesTheBrokersCredentials(t *testing.T) {
 	q := c.queues("in", "out")
 	text := head("amqp://"+node.Addr()+"/") + withFilter(q[0], q[1])
 	in := start(t, text)
-	user := "user-" + strings.ToLower(t.Name())
+	user := rabbitnode.Queue(t, "user") // of a name as fresh as that
 	if _, err := node.Eval(t.Context(), fmt.Sprintf(
 		`rabbit_auth_backend_internal:add_user(<<%q>>, <<"s3cret">>, <<"test">>), rabbit_auth_backend_internal:set_permissions(<<%q>>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)`, user, user)); err != nil {
 		t.Fatal(err)
