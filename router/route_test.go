@@ -435,6 +435,8 @@ func TestRouteConfigurationErrorsNameTheWayOut(t *testing.T) {
 		"prefetch is 0":       func(c *RouteConfig) { c.Source.Prefetch = 0 },
 		"listens to no queue": func(c *RouteConfig) { c.Source.Queue = "" },
 		"max_attempts is 0":   func(c *RouteConfig) { c.Retry.MaxAttempts = 0 },
+		"go back to queue in": func(c *RouteConfig) { c.DeadLetter = queue("in") },
+		"max_message is 0":    func(c *RouteConfig) { c.MaxMessage = 0 },
 		"invalid target":      func(c *RouteConfig) { c.DeadLetter = Target{} },
 	} {
 		_, err := NewRoute(t.Context(), config(newBroker(), change))

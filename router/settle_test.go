@@ -55,6 +55,9 @@ func TestMissingDeadLetterQueueIsFoundAgain(t *testing.T) {
 		if got := b.said(tag); got != "[ack]" {
 			t.Errorf("settled %s although the dead-letter queue is there", got)
 		}
+		if h := b.published[len(b.published)-1].Env.Headers(); h[HeaderLeftOut] != nil || h[HeaderError] == nil {
+			t.Errorf("the dead letter says less than it could: %v", h)
+		}
 		stop()
 	})
 }
@@ -148,7 +151,7 @@ func TestWaitingSendDoesNotOvertake(t *testing.T) {
 		// The first Send of message 2 waits for a channel while that of message 1
 		// is lost with the old one.
 		var receipt Receipt
-		waits := true
+		waits, nack := true, true
 		var sent []string
 		s := senderFunc(func(ctx context.Context, _ Target, e *Envelope, r Receipt) error {
 			switch {
@@ -163,18 +166,26 @@ func TestWaitingSendDoesNotOvertake(t *testing.T) {
 				}
 			}
 			sent = append(sent, e.MessageID)
+			if e.MessageID == "2" && nack {
+				nack = false
+				r.Settle(ErrNacked)
+				return nil
+			}
 			r.Settle(nil)
 			return nil
 		})
-		r, stop := start(t, config(b, func(c *RouteConfig) { c.NewSender = func(string) Sender { return s } }))
+		r, stop := start(t, config(b, func(c *RouteConfig) {
+			c.NewSender = func(string) Sender { return s }
+			c.Retry.MaxAttempts = 2
+		}))
 		b.deliver("1", "x")
 		b.deliver("2", "x")
 		b.deliver("3", "x")
 		time.Sleep(time.Second)
-		if diff := cmp.Diff([]string{"1", "2", "3"}, sent); diff != "" {
+		if diff := cmp.Diff([]string{"1", "2", "2", "3"}, sent); diff != "" {
 			t.Error(diff)
 		}
-		if got := r.Stat(); got.Retries != 1 || got.Sent[sentUnconfirmed] != 1 {
+		if got := r.Stat(); got.Retries != 2 || got.Sent[sentUnconfirmed] != 1 {
 			t.Errorf("what waited counts as tried: %+v", got)
 		}
 		stop()

@@ -1,0 +1,254 @@
+package router
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRetryWaitsForWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		var receipts []Receipt
+		s := senderFunc(func(_ context.Context, _ Target, _ *Envelope, r Receipt) error {
+			receipts = append(receipts, r)
+			return nil
+		})
+		_, stop := start(t, config(b, func(c *RouteConfig) { c.NewSender = func(string) Sender { return s } }))
+		b.deliver("1", "x")
+		b.deliver("2", "x")
+		synctest.Wait()
+		receipts[0].Settle(ErrNacked)
+		time.Sleep(time.Minute)
+		if len(receipts) != 2 {
+			t.Fatal("tried again while a later message was under way")
+		}
+		receipts[1].Settle(nil)
+		time.Sleep(time.Minute)
+		if len(receipts) != 3 {
+			t.Fatal("not tried again")
+		}
+		receipts[2].Settle(nil)
+		stop()
+	})
+}
+
+func TestDelayOfAFilterIsKeptBehindARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.hold = true
+		failed := false
+		b.answer = func(_ int, _ Target, e *Envelope) error {
+			if e.MessageID == "1" && !failed {
+				failed = true
+				return ErrNacked
+			}
+			return nil
+		}
+		began := time.Now()
+		var runs []time.Duration
+		_, stop := start(t, config(b, func(c *RouteConfig) {
+			c.Filters = []RouteFilter{{Source: decide(func(e *Envelope, d *Decision) error {
+				if e.MessageID == "2" {
+					if runs = append(runs, time.Since(began)); len(runs) == 1 {
+						d.Action, d.Delay = Retry, time.Hour
+					}
+				}
+				return nil
+			})}}
+		}))
+		b.deliver("1", "x")
+		b.deliver("2", "x")
+		synctest.Wait()
+		b.release()
+		time.Sleep(2 * time.Hour)
+		if diff := cmp.Diff([]time.Duration{0, time.Hour}, runs); diff != "" {
+			t.Error(diff)
+		}
+		stop()
+	})
+}
+
+func TestDeliveryOfALostSessionIsNotBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.dead[0] = true
+		r, stop := start(t, config(b))
+		tag := b.deliver("1", "x")
+		synctest.Wait()
+		if len(b.sent()) != 0 || r.Stat().Settled[verdictStale] != 1 {
+			t.Errorf("sent %v, %+v", b.sent(), r.Stat())
+		}
+		b.settled[tag] = []string{"gone"}
+		stop()
+	})
+}
+
+func TestOnlyAllowedCCPasses(t *testing.T) {
+	for _, allow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker()
+			_, stop := start(t, config(b, func(c *RouteConfig) { c.AllowCC = allow }))
+			b.deliver("1", "x", func(e *Envelope) {
+				e.SetHeader("CC", []any{"a"})
+				e.SetHeader("BCC", []any{"b"})
+				e.SetHeader("cc", "mine")
+			})
+			synctest.Wait()
+			want := map[string]any{"cc": "mine"}
+			if allow {
+				want["CC"], want["BCC"] = []any{"a"}, []any{"b"}
+			}
+			if diff := cmp.Diff(want, b.published[0].Env.Headers()); diff != "" {
+				t.Error(diff)
+			}
+			stop()
+		})
+	}
+}
+
+// Several messages to one target are known by their places, which may change.
+func TestDuplicateWindowLosesNoneOfSeveralToOneTarget(t *testing.T) {
+	for name, test := range map[string]struct {
+		runs [][]string // the bodies that the filter makes of the message, by run
+		nack string     // fails in the first session
+		want []string
+	}{
+		"another order":   {[][]string{{"p", "q"}, {"q", "p"}}, "p", []string{"q", "q", "p"}},
+		"one more":        {[][]string{{"p"}, {"p", "q"}}, "", []string{"p", "q"}},
+		"all had arrived": {[][]string{{"p", "q"}, {"p", "q"}}, "", []string{"p", "q"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker()
+				nacking := true
+				var arrived []string
+				b.answer = func(_ int, _ Target, e *Envelope) error {
+					if nacking && string(e.Body) == test.nack {
+						return ErrNacked
+					}
+					arrived = append(arrived, string(e.Body))
+					return nil
+				}
+				run := 0
+				_, stop := start(t, config(b, func(c *RouteConfig) {
+					c.Order = OrderNone
+					c.Filters = []RouteFilter{{Source: decide(func(e *Envelope, d *Decision) error {
+						d.Action = Drop
+						for _, body := range test.runs[run] {
+							part := e.Clone()
+							part.Body = []byte(body)
+							d.Emitted = append(d.Emitted, Emission{part, []Target{queue("a")}})
+						}
+						run++
+						return nil
+					})}}
+				}))
+				tag := b.deliver("1", "x")
+				synctest.Wait()
+				b.mu.Lock()
+				b.dead[0], b.session, nacking = true, 1, false
+				b.mu.Unlock()
+				b.deliver("1", "x", func(e *Envelope) { e.Origin.Redelivered = true })
+				time.Sleep(time.Minute)
+				if diff := cmp.Diff(test.want, arrived); diff != "" {
+					t.Error(diff)
+				}
+				b.settled[tag] = []string{"gone"}
+				stop()
+			})
+		})
+	}
+}
+
+// endless is a filter that works until its context ends.
+type endless struct{ *filter }
+
+func (endless) Run(ctx context.Context, _ Stage, _ *Envelope, _ *Decision) error {
+	<-ctx.Done()
+	return &FilterError{Filter: "endless", Class: "deadline", Err: ctx.Err()}
+}
+func (f endless) Instance(context.Context) (Filter, error) { return f, nil }
+
+func TestFilterThatFailsBecauseOfTheEndDropsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		_, stop := start(t, config(b, func(c *RouteConfig) {
+			c.OnError = PolicyDrop
+			c.Filters = []RouteFilter{{Source: endless{decide(nil)}}}
+		}))
+		tag := b.deliver("1", "x")
+		synctest.Wait()
+		stop()
+		if got := b.said(tag); got != "[requeue]" {
+			t.Errorf("settled %s", got)
+		}
+	})
+}
+
+func TestManyTargetsAreBoundedInTheDeadLetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.answer = func(_ int, to Target, _ *Envelope) error {
+			if to.Queue == "in.dead" {
+				return nil
+			}
+			return ErrUnroutable
+		}
+		_, stop := start(t, config(b, func(c *RouteConfig) {
+			c.Send = nil
+			c.Filters = []RouteFilter{{Source: decide(func(_ *Envelope, d *Decision) error {
+				d.Action = Forward
+				for i := range 100 {
+					d.Targets = append(d.Targets, queue("out"+strconv.Itoa(i)))
+				}
+				return nil
+			})}}
+		}))
+		b.deliver("1", "x")
+		synctest.Wait()
+		missing, _ := b.published[len(b.published)-1].Env.Headers()[HeaderMissing].([]any)
+		if len(missing) != maxMissing+1 || missing[0] != "queue:out0" {
+			t.Errorf("missing %v", missing)
+		}
+		stop()
+	})
+}
+
+func TestFloodDoesNotKeepARetryWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		tries := 0
+		b.answer = func(n int, _ Target, e *Envelope) error {
+			if e.MessageID == "first" {
+				if tries++; tries == 1 {
+					return ErrNacked
+				}
+				if n > 50 {
+					t.Errorf("tried again after %d others; it was due after 10", n)
+				}
+			}
+			return nil
+		}
+		_, stop := start(t, config(b, func(c *RouteConfig) {
+			c.Order = OrderNone
+			c.Filters = []RouteFilter{{Source: decide(func(*Envelope, *Decision) error {
+				time.Sleep(10 * time.Millisecond)
+				return nil
+			})}}
+		}))
+		b.deliver("first", "x")
+		for range 500 {
+			b.deliver("other", "x")
+		}
+		time.Sleep(time.Minute)
+		if tries != 2 {
+			t.Errorf("tried %d times", tries)
+		}
+		stop()
+	})
+}
