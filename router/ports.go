@@ -13,8 +13,11 @@ type Sender interface {
 	// exactly once; if it returns an error, never. Messages of one Sender
 	// reach the broker in the order of the calls; calls are not concurrent.
 	// Send waits while too much is in flight or the broker has blocked the
-	// connection, until ctx ends. Env must not change until the receipt is
-	// settled.
+	// connection, until ctx ends. When a channel is lost, every receipt of it is
+	// settled before anything is published on the next, and ctx is looked at in
+	// between: a receipt may end the ctx of a running Send, so that nothing
+	// overtakes what has to be sent again. Env must not change until the receipt
+	// is settled.
 	Send(ctx context.Context, target Target, env *Envelope, receipt Receipt) error
 	// Close gives the Sender's channel back. Receipts still open are settled
 	// with ErrUnconfirmed.
@@ -25,8 +28,8 @@ type Sender interface {
 type Receipt interface {
 	// Settle is called with nil when the broker has confirmed and not returned
 	// the message, else with an error that wraps ErrUnroutable, ErrNacked or
-	// ErrUnconfirmed, or ErrUnsendable. It is called from a goroutine of the Sender's and must
-	// not block.
+	// ErrUnconfirmed, or ErrUnsendable. It is called from a goroutine of the
+	// Sender's and must not block.
 	Settle(err error)
 }
 

@@ -24,11 +24,13 @@ func TestRetryWaitsForWhatIsUnderWay(t *testing.T) {
 		synctest.Wait()
 		receipts[0].Settle(ErrNacked)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(receipts) != 2 {
 			t.Fatal("tried again while a later message was under way")
 		}
 		receipts[1].Settle(nil)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(receipts) != 3 {
 			t.Fatal("not tried again")
 		}
@@ -66,6 +68,7 @@ func TestDelayOfAFilterIsKeptBehindARetry(t *testing.T) {
 		synctest.Wait()
 		b.release()
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		if diff := cmp.Diff([]time.Duration{0, time.Hour}, runs); diff != "" {
 			t.Error(diff)
 		}
@@ -155,6 +158,7 @@ func TestDuplicateWindowLosesNoneOfSeveralToOneTarget(t *testing.T) {
 				b.mu.Unlock()
 				b.deliver("1", "x", func(e *Envelope) { e.Origin.Redelivered = true })
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				if diff := cmp.Diff(test.want, arrived); diff != "" {
 					t.Error(diff)
 				}
@@ -246,6 +250,7 @@ func TestFloodDoesNotKeepARetryWaiting(t *testing.T) {
 			b.deliver("other", "x")
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if tries != 2 {
 			t.Errorf("tried %d times", tries)
 		}

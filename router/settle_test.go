@@ -47,11 +47,13 @@ func TestMissingDeadLetterQueueIsFoundAgain(t *testing.T) {
 		_, stop := start(t, config(b))
 		tag := b.deliver("1", "x")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if got := b.said(tag); got != "[]" {
 			t.Fatalf("settled %s without a dead letter", got)
 		}
 		missing.Store(false)
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if got := b.said(tag); got != "[ack]" {
 			t.Errorf("settled %s although the dead-letter queue is there", got)
 		}
@@ -90,6 +92,7 @@ func TestDeadLetterThatIsTooLargeSaysLess(t *testing.T) {
 					e.SetHeader("own1", "b")
 				})
 				time.Sleep(time.Second)
+				synctest.Wait()
 				if got := b.said(tag); got != "[ack]" {
 					t.Fatalf("settled %s", got)
 				}
@@ -182,6 +185,7 @@ func TestWaitingSendDoesNotOvertake(t *testing.T) {
 		b.deliver("2", "x")
 		b.deliver("3", "x")
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if diff := cmp.Diff([]string{"1", "2", "2", "3"}, sent); diff != "" {
 			t.Error(diff)
 		}
@@ -286,8 +290,10 @@ func TestDuplicateWindow(t *testing.T) {
 			steps: func(b *broker) {
 				b.deliver("1", "x")
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
 				b.deliver("1", "x", redelivered)
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
 			},
 			want: []string{
 				"queue:a 1", "queue:b 1", "queue:b 1", "queue:b 1", "queue:in.dead 1",
@@ -322,9 +328,13 @@ func TestDuplicateWindow(t *testing.T) {
 					}
 					return nil
 				}
-				_, stop := start(t, config(b, func(c *RouteConfig) { c.Send = []Target{queue("a"), queue("b")} }))
+				r, stop := start(t, config(b, func(c *RouteConfig) { c.Send = []Target{queue("a"), queue("b")} }))
 				test.steps(b)
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if n := r.Stat().DeadLetters["nacked"]; n > 1 {
+					t.Errorf("counted %d dead letters", n)
+				}
 				if diff := cmp.Diff(test.want, b.sent()); diff != "" {
 					t.Error(diff)
 				}
@@ -355,6 +365,7 @@ func TestRetryableErrorFallsBackToThePolicy(t *testing.T) {
 			}))
 			tag := b.deliver("1", "x")
 			time.Sleep(10 * time.Second)
+			synctest.Wait()
 			if diff := cmp.Diff(want, b.sent()); diff != "" || calls != 3 || b.said(tag) != "[ack]" {
 				t.Errorf("policy %d: %d calls, settled %s\n%s", policy, calls, b.said(tag), diff)
 			}
