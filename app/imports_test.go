@@ -42,9 +42,7 @@ var (
 		"github.com/spf13/cobra":              {"cmd"},
 		"github.com/invopop/jsonschema":       {"internal/gen"},
 		"github.com/prometheus/client_golang": {"telemetry", "admin"},
-		"github.com/hashicorp/golang-lru/v2":  {"router", "amqp", "rpc"},
 		"github.com/google/uuid":              {"router", "amqp", "rpc", "oslo", "app", "cmd"},
-		"github.com/cenkalti/backoff/v5":      {"amqp"},
 		"go.uber.org/goleak":                  {"internal/rabbitnode"},
 		"golang.org/x":                        {"amqp", "wasmhost", "router", "rpc", "admin", "telemetry", "app", "cmd", "config", "pool", "waiter", "internal/rabbitnode"},
 	}
@@ -172,7 +170,7 @@ func TestImportsFollowTheHouse(t *testing.T) {
 func TestTheImportRuleSeesWhatIsForbidden(t *testing.T) {
 	at := func(s string) string { return module + "/" + s }
 	got := violations([]pkg{
-		{ImportPath: at("router"), Imports: []string{"context", at("pool"), at("config"), at("amqp"), "github.com/hashicorp/golang-lru/v2"}},
+		{ImportPath: at("router"), Imports: []string{"context", at("pool"), at("config"), at("amqp"), "github.com/google/uuid"}},
 		{ImportPath: at("amqp/wire"), Imports: []string{at("amqp"), at("router"), at("oslo"), "github.com/rabbitmq/amqp091-go"}},
 		{ImportPath: at("rpc"), Imports: []string{at("oslo"), at("amqp")}},
 		{ImportPath: at("pool"), TestImports: []string{"github.com/jackc/puddle/v2"}, XTestImports: []string{at("app")}},

@@ -157,9 +157,13 @@ func (l *lane) rejected(d *Decision) *failure {
 	return &failure{reason: ReasonRejected, stage: Decide.String(), err: errors.New(d.Reason), policy: PolicyDeadLetter}
 }
 
+// maxRetryDelay bounds what a filter may ask for: the broker takes a message
+// back that is not settled within its consumer timeout, half an hour.
+const maxRetryDelay = 15 * time.Minute
+
 func (l *lane) retry(d *Decision) *failure {
 	return &failure{
-		reason: ReasonAttempts, stage: Decide.String(), policy: PolicyRetry, delay: d.Delay,
+		reason: ReasonAttempts, stage: Decide.String(), policy: PolicyRetry, delay: min(d.Delay, maxRetryDelay),
 		err: fmt.Errorf("a filter asked to try again: %s", d.Reason),
 	}
 }

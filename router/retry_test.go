@@ -57,7 +57,7 @@ func TestDelayOfAFilterIsKeptBehindARetry(t *testing.T) {
 			c.Filters = []RouteFilter{{Source: decide(func(e *Envelope, d *Decision) error {
 				if e.MessageID == "2" {
 					if runs = append(runs, time.Since(began)); len(runs) == 1 {
-						d.Action, d.Delay = Retry, time.Hour
+						d.Action, d.Delay = Retry, 10*time.Minute
 					}
 				}
 				return nil
@@ -69,7 +69,29 @@ func TestDelayOfAFilterIsKeptBehindARetry(t *testing.T) {
 		b.release()
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
-		if diff := cmp.Diff([]time.Duration{0, time.Hour}, runs); diff != "" {
+		if diff := cmp.Diff([]time.Duration{0, 10 * time.Minute}, runs); diff != "" {
+			t.Error(diff)
+		}
+		stop()
+	})
+}
+
+func TestDelayOfAFilterIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		began := time.Now()
+		var runs []time.Duration
+		_, stop := start(t, config(b, func(c *RouteConfig) {
+			c.Filters = []RouteFilter{{Source: decide(func(_ *Envelope, d *Decision) error {
+				if runs = append(runs, time.Since(began)); len(runs) == 1 {
+					d.Action, d.Delay = Retry, 1<<63-1
+				}
+				return nil
+			})}}
+		}))
+		b.deliver("1", "x")
+		time.Sleep(time.Hour)
+		if diff := cmp.Diff([]time.Duration{0, maxRetryDelay}, runs); diff != "" {
 			t.Error(diff)
 		}
 		stop()
