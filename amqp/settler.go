@@ -45,6 +45,7 @@ type settler struct {
 	last    uint64  // highest tag up to ready that is acked and not sent
 	acks    int     // how many up to ready are acked and not sent
 	ahead   int     // how many beyond ready are acked and not sent
+	low     uint64  // no tag below is among those ahead
 	requeue []uint64
 	open    int           // delivered and not settled
 	drained chan struct{} // closed when open gets 0; nil unless draining
@@ -105,6 +106,9 @@ func (s *settler) settle(tag uint64, as uint8) {
 	before := s.pending()
 	hadAhead := s.ahead > 0
 	if as == tagAcked {
+		if s.ahead == 0 || tag < s.low {
+			s.low = tag
+		}
 		s.ahead++
 	} else {
 		s.requeue = append(s.requeue, tag)
@@ -211,13 +215,15 @@ func (s *settler) flush(gaps bool) bool {
 	s.requeue, s.acks = nil, 0
 	var single []uint64
 	if gaps && s.ahead > 0 {
-		for t := s.ready + 1; t <= s.top; t++ {
+		// Not from the prefix on: one delivery that takes hours would have
+		// everything since looked at again each time.
+		for t := max(s.ready+1, s.low); s.ahead > 0 && t <= s.top; t++ {
 			if st := s.state(t); *st == tagAcked {
 				*st = tagSent
 				single = append(single, t)
+				s.ahead--
 			}
 		}
-		s.ahead = 0
 	}
 	s.mu.Unlock()
 
