@@ -12,6 +12,10 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
+// confirmTick is the shortest wait between two looks at a confirm that is
+// nearly due. While the broker has blocked the connection it gets no nearer.
+const confirmTick = 100 * time.Millisecond
+
 // link is a channel in confirm mode: what the pool holds. One sender at a time
 // publishes on it. Its goroutine settles the publishes in their order.
 type link struct {
@@ -27,7 +31,8 @@ type link struct {
 	done chan struct{} // closed when everything is settled; the link is dead
 
 	killOnce sync.Once
-	suspects int // left by an exception that nobody could be blamed for; read after done
+	suspects int  // left by an exception that nobody could be blamed for; read after done
+	stray    bool // a return fits no publish, so that any may be the returned one; run's own
 
 	// mu protects the fields below. It is not held while publishing nor while
 	// a receipt is settled.
@@ -221,7 +226,7 @@ func (l *link) settleAll() error {
 				if left <= 0 {
 					return fmt.Errorf("the broker did not answer within %v", timeout)
 				}
-				timer.Reset(left)
+				timer.Reset(max(left, confirmTick))
 				continue
 			}
 		}
@@ -292,19 +297,20 @@ func (l *link) settle(p *pending, err error) {
 // library's reader queues a return before it notes the confirm that follows
 // it, so that a publish whose confirm is known has its return in the queue or
 // has none.
-func (l *link) match() error {
+func (l *link) match() (err error) {
 	for {
 		select {
 		case ret, ok := <-l.returns:
 			if !ok {
 				l.returns = nil
-				return nil
+				return err
 			}
 			if !l.matchOne(&ret) {
-				return fmt.Errorf("the broker returned a message to %s that was not published here", where(ret.Exchange, ret.RoutingKey))
+				l.stray = true
+				err = fmt.Errorf("the broker returned a message to %s that was not published here", where(ret.Exchange, ret.RoutingKey))
 			}
 		default:
-			return nil
+			return err
 		}
 	}
 }
@@ -345,7 +351,9 @@ func (l *link) end(cause error) {
 	}
 	left := l.n
 	l.mu.Unlock()
-	_ = l.match() // what was returned is returned, whatever came after
+	if err := l.match(); err != nil { // what was returned is returned, whatever came after
+		cause = err
+	}
 
 	open := 0
 	for i := range left {
@@ -361,7 +369,7 @@ func (l *link) end(cause error) {
 		switch {
 		case p.returned != "":
 			err = fmt.Errorf("%w: %s", router.ErrUnroutable, p.returned)
-		case p.dc.Acked():
+		case p.dc.Acked() && !l.stray:
 		case blamed && culprit(exception, p.exchange, p.key, open) != nil:
 			err = culprit(exception, p.exchange, p.key, open)
 		default:
