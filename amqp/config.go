@@ -56,7 +56,8 @@ type Config struct {
 	WriteTimeout time.Duration
 	// ConfirmTimeout bounds the wait for the broker's answer to a publish, not
 	// counting the time while it has blocked the connection. When it passes, the
-	// channel is given up and everything on it is unconfirmed. The default is
+	// channel is given up and everything on it is unconfirmed. It also bounds
+	// the declaration of the topology on a new send connection. The default is
 	// 30 s.
 	ConfirmTimeout time.Duration
 

@@ -129,11 +129,15 @@ func (c *conn) watch(b *Broker, line *line, closes <-chan *amqp091.Error, blocks
 	tick := time.NewTicker(max(b.cfg.WriteTimeout/4, time.Millisecond))
 	defer tick.Stop()
 	log := b.log.With("purpose", line.purpose, "host", c.host)
+	var stuck error
 	for {
 		select {
 		case e := <-closes:
 			if e != nil {
 				c.err = e
+			}
+			if stuck != nil {
+				c.err = stuck // the library only saw that the transport was closed
 			}
 			_ = c.wire.Close() // frees a publisher that waits in Write
 			c.gate.set(false)
@@ -152,8 +156,9 @@ func (c *conn) watch(b *Broker, line *line, closes <-chan *amqp091.Error, blocks
 				}
 			}
 		case <-tick.C:
-			if c.wire.stuck(b.cfg.WriteTimeout) {
-				c.wire.fail(fmt.Errorf("a write took longer than %v", b.cfg.WriteTimeout))
+			if stuck == nil && c.wire.stuck(b.cfg.WriteTimeout) {
+				stuck = fmt.Errorf("a write took longer than %v", b.cfg.WriteTimeout)
+				c.wire.fail(stuck)
 			}
 		}
 	}

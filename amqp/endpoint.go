@@ -46,14 +46,14 @@ func (c *Config) endpoints() ([]endpoint, error) {
 		case c.TLS.External && c.TLS.CertFile == "":
 			return nil, errors.New("login by client certificate needs a certificate file and a key file")
 		case !e.tls && !c.AllowPlaintext && !loopback(e.host):
-			return nil, fmt.Errorf("broker URL %d (%s): the password would cross the network in plain text; use amqps://, or allow plaintext", i+1, e.addr)
+			return nil, fmt.Errorf("broker URL %d (%s): the password would cross the network in clear; use amqps://, or allow plaintext: allow_plaintext = true in [broker], or the flag --allow-plaintext", i+1, e.addr)
 		}
 		list = append(list, e)
 	}
 	return list, nil
 }
 
-var errUserInfo = errors.New("the user name or password is not properly percent-encoded; write %25 for %, %2F for /, %3A for :, %40 for @, or use the separate keys for them")
+var errUserInfo = errors.New("the user name or password is not properly percent-encoded; write %25 for %, %2F for /, %3A for :, %40 for @ (also in a virtual host), or use the separate keys for them")
 
 func parseURL(raw string) (endpoint, error) {
 	e := endpoint{vhost: "/", username: "guest", password: "guest"}
@@ -82,10 +82,8 @@ func parseURL(raw string) (endpoint, error) {
 		if err1 != nil || err2 != nil {
 			return e, errUserInfo
 		}
-	} else if strings.Contains(path, "@") && strings.Contains(authority, ":") {
-		if _, p, _ := strings.Cut(authority, ":"); !isPort(p) {
-			return e, errUserInfo // a slash or question mark in the password
-		}
+	} else if strings.Contains(path, "@") {
+		return e, errUserInfo // a slash or question mark in the password, whose start would pass for a port
 	}
 	host, p, err := net.SplitHostPort(authority)
 	if err != nil { // no port

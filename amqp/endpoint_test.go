@@ -44,7 +44,7 @@ const canary = "s3cr3t-canary"
 
 func TestNoErrorHoldsAPassword(t *testing.T) {
 	for _, form := range []string{
-		"amqp://u:%s%%et@h/", "amqp://u:%%%s@h/", "amqp://u:%s/x@h/", "amqp://u:%s?@h/", "amqp://u:%s#@h/",
+		"amqp://u:%s%%et@h/", "amqp://u:%%%s@h/", "amqp://u:%s/x@h/", "amqp://%s:123/x@h/", "amqp://u:%s?@h/", "amqp://u:%s#@h/",
 		"amqp://u:%s@h:port/", "amqp://u:%s@h:0/", "amqp://u:%s@h:70000/", "amqp://u:%s@/", "amqp://u:%s@h/?x=1",
 		"amqp://u:%s@::1/", "amqp://u:%s@[::1/", "u:%s@h", "http://u:%s@h/", "amqp://u:%s@h/%%zz", "amqp:u:%s@h",
 		"amqp://u:%s@far.example/", // refused for its plain text
@@ -72,6 +72,15 @@ func TestPlainPasswordsStayOnTheMachine(t *testing.T) {
 		}
 		if _, err := New(Config{URLs: []string{raw}, AllowPlaintext: true}); err != nil {
 			t.Errorf("%s with plaintext allowed: %v", raw, err)
+		}
+	}
+}
+
+func TestTheWayToAllowPlaintextIsNamed(t *testing.T) {
+	_, err := New(Config{URLs: []string{"amqp://10.0.0.1"}})
+	for _, way := range []string{"amqps://", "[broker]", "allow_plaintext = true", "--allow-plaintext"} {
+		if err == nil || !strings.Contains(err.Error(), way) {
+			t.Errorf("New = %v, want %s in it", err, way)
 		}
 	}
 }

@@ -49,35 +49,45 @@ func culprit(e *amqp091.Error, exchange, key string, open int) error {
 	return nil
 }
 
-// plain returns the broker's own words without their code.
+// plain returns the broker's own words in one line, without their code.
 func plain(e *amqp091.Error) string {
-	if _, text, ok := strings.Cut(e.Reason, " - "); ok && text != "" {
-		return text
+	text := e.Reason
+	if _, words, ok := strings.Cut(text, " - "); ok && words != "" {
+		text = words
 	}
-	return e.Reason
+	return strings.ReplaceAll(text, "\n", " ")
 }
 
-// errRefused marks what trying again soon does not mend: permissions, logins
-// and declarations that do not fit.
-var errRefused = errors.New("refused by the broker for good")
+var (
+	// errRefused marks what trying again soon does not mend: permissions,
+	// logins and declarations that do not fit.
+	errRefused = errors.New("refused by the broker for good")
+	// errLogin marks refusals of the login, which an operator may mend
+	// meanwhile.
+	errLogin = fmt.Errorf("login: %w", errRefused)
+)
 
 // IsRefusal reports whether the broker itself refused, such as a declaration
 // that does not match what exists or a login; trying again will not help
 // before somebody changes something.
 func IsRefusal(err error) bool { return errors.Is(err, errRefused) }
 
-// errLogin marks refusals of the login, which an operator may mend meanwhile.
-var errLogin = errors.New("login refused")
+// explained is an answer of the broker in our words. The broker's own error is
+// within, but not in the text, which would only say the same once more.
+type explained struct {
+	text string
+	err  error
+	kind error // errRefused or errLogin; nil if it may mend itself
+}
 
-type refusal struct{ err error }
+func (e *explained) Error() string { return e.text }
 
-type loginRefusal struct{ refusal }
-
-func (r loginRefusal) Is(target error) bool { return target == errLogin || target == errRefused }
-
-func (r refusal) Error() string        { return r.err.Error() }
-func (r refusal) Unwrap() error        { return r.err }
-func (r refusal) Is(target error) bool { return target == errRefused }
+func (e *explained) Unwrap() []error {
+	if e.kind == nil {
+		return []error{e.err}
+	}
+	return []error{e.err, e.kind}
+}
 
 // explainLogin says why a connection could not be opened.
 func explainLogin(err error, e *endpoint) error {
@@ -85,15 +95,18 @@ func explainLogin(err error, e *endpoint) error {
 	if !errors.As(err, &x) {
 		return err
 	}
+	text := ""
 	switch {
 	case errors.Is(err, amqp091.ErrSASL):
-		return loginRefusal{refusal{errors.New("the broker offers no login mechanism of ours; for login by client certificate it needs the rabbitmq_auth_mechanism_ssl plugin and EXTERNAL among its mechanisms")}}
+		text = "the broker offers no login mechanism of ours; for login by client certificate it needs the rabbitmq_auth_mechanism_ssl plugin and EXTERNAL among its mechanisms"
 	case errors.Is(err, amqp091.ErrCredentials), x.Code == amqp091.AccessRefused:
-		return loginRefusal{refusal{fmt.Errorf("login as %q refused: wrong password, unknown user, or a user that may only log in from the broker's own machine: %w", e.username, err)}}
+		text = fmt.Sprintf("login as %q refused: wrong password, unknown user, or a user that may only log in from the broker's own machine", e.username)
 	case errors.Is(err, amqp091.ErrVhost), x.Code == amqp091.NotAllowed:
-		return loginRefusal{refusal{fmt.Errorf("virtual host %q: it does not exist, or user %q may not use it: %w", e.vhost, e.username, err)}}
+		text = fmt.Sprintf("virtual host %q: it does not exist, or user %q may not use it", e.vhost, e.username)
+	default:
+		return err
 	}
-	return err
+	return &explained{text, err, errLogin}
 }
 
 var (
@@ -108,22 +121,33 @@ func explain(err error, object string) error {
 	if !errors.As(err, &e) || !e.Server {
 		return fmt.Errorf("%s: %w", object, err)
 	}
+	words := func(kind error, format string, args ...any) error {
+		return &explained{object + ": " + fmt.Sprintf(format, args...), err, kind}
+	}
 	switch e.Code {
 	case amqp091.PreconditionFailed:
 		if m := inequivalent.FindStringSubmatch(e.Reason); m != nil {
-			return refusal{fmt.Errorf("%s %q exists with other properties: %s is %s there, and %s was asked for; change the configuration to match, declare it passively, or delete the existing one: %w",
-				m[2], m[3], m[1], value(m[6]), value(m[5]), err)}
+			return &explained{fmt.Sprintf("%s %q exists with other properties: %s is %s there, and %s was asked for; change the configuration to match, declare it passively, or delete the existing one",
+				m[2], m[3], m[1], value(m[6]), value(m[5])), err, errRefused}
 		}
-		return refusal{fmt.Errorf("%s: the broker refuses it: %s: %w", object, plain(e), err)}
+		return words(errRefused, "the broker refuses it: %s", plain(e))
 	case amqp091.NotFound:
-		return fmt.Errorf("%s: it does not exist (%s): %w", object, plain(e), err)
+		return words(nil, "it does not exist: %s", plain(e))
 	case amqp091.ResourceLocked:
-		return fmt.Errorf("%s: it is exclusive to another connection: %w", object, err)
+		return words(nil, "it is exclusive to another connection")
 	case amqp091.AccessRefused:
 		if strings.Contains(e.Reason, "in exclusive use") {
-			return fmt.Errorf("%s: another consumer uses it exclusively: %w", object, err)
+			return words(nil, "another consumer uses it exclusively")
 		}
-		return refusal{fmt.Errorf("%s: the user lacks the permission (%s): %w", object, plain(e), err)}
+		return words(errRefused, "the user lacks the permission: %s", plain(e))
+	case amqp091.CommandInvalid, amqp091.NotImplemented: // these cost the connection
+		return words(errRefused, "the broker cannot do it: %s", plain(e))
+	case amqp091.InternalError:
+		// RabbitMQ 4 closes the connection with this when what is declared
+		// needs a feature that has been switched off.
+		if strings.Contains(e.Reason, "deprecated") {
+			return words(errRefused, "the broker no longer permits it (a queue that is neither durable nor exclusive is made durable to be permitted): %s", plain(e))
+		}
 	}
 	return fmt.Errorf("%s: %w", object, err)
 }

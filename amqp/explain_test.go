@@ -46,6 +46,13 @@ func TestExplain(t *testing.T) {
 		{403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'", []string{`thing "t"`, "permission", "user 'u'"}, true},
 		{403, "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use", []string{"another consumer uses it exclusively"}, false},
 		{405, "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q' in vhost '/'", []string{"exclusive to another connection"}, false},
+		{503, "COMMAND_INVALID - unknown exchange type 'x-nosuch'", []string{`thing "t"`, "unknown exchange type 'x-nosuch'"}, true},
+		{
+			541, "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.\nIts use is not permitted",
+			[]string{`thing "t"`, "durable", "deprecated. Its use"},
+			true,
+		},
+		{541, "INTERNAL_ERROR - oops", []string{`thing "t"`, "oops"}, false},
 		{320, "CONNECTION_FORCED - bye", []string{`thing "t"`, "bye"}, false},
 	}
 	for _, tt := range tests {
@@ -55,6 +62,9 @@ func TestExplain(t *testing.T) {
 			if !strings.Contains(err.Error(), words) {
 				t.Errorf("%s\nexplained as %v\nwant %q in it", tt.text, err, words)
 			}
+		}
+		if _, own, _ := strings.Cut(tt.text, " - "); strings.Count(err.Error(), own) > 1 || tt.refuse && strings.Contains(err.Error(), "Exception") {
+			t.Errorf("%s\nis told more than once: %v", tt.text, err)
 		}
 		if got := errors.Is(err, errRefused); got != tt.refuse {
 			t.Errorf("%s: for good: %v, want %v", tt.text, got, tt.refuse)

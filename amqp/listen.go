@@ -62,7 +62,6 @@ type listener struct {
 	failures   int  // in a row, for backoff
 	undecoded  int  // losses in a row by a delivery that cannot be decoded
 	quarantine bool // one delivery at a time until the undecodable one is gone
-	slab       []router.Delivery
 }
 
 func (l *listener) run(ctx context.Context) error {
@@ -92,7 +91,7 @@ func (l *listener) backoff(ctx context.Context, err error, since time.Time) {
 	}
 	wait := l.b.pause(l.failures, least)
 	l.failures++
-	l.log.warn("not consuming", err, "attempt", l.failures, "retry_in", wait)
+	l.log.warn("not consuming", err, "attempt", l.failures, "retry_in", readable(wait))
 	sleep(ctx, wait)
 }
 
@@ -140,7 +139,8 @@ func (l *listener) connect(ctx context.Context) error {
 		}
 		if c.lib.IsClosed() {
 			<-c.lost // follows at once
-			if c.err != nil {
+			// A refusal that cost the connection says more than its end does.
+			if c.err != nil && !errors.Is(err, errRefused) {
 				err = c.err
 			}
 			l.line.down(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -93,6 +94,9 @@ func TestAStuckWriteEndsTheConnection(t *testing.T) {
 		}
 	}()
 	waitFor(ctx, t, "the connection is given up", func() bool { return stat(b, "send").LastError != "" })
+	if c := stat(b, "send"); c.LastError != "a write took longer than 50ms" {
+		t.Errorf("the connection was given up because: %s", c.LastError)
+	}
 	f.Resume()
 	for range cap(results) {
 		if err := <-results; err != nil {
@@ -158,7 +162,8 @@ func TestSendWaitsForABrokerThatIsDown(t *testing.T) {
 	f := newFaults()
 	down := errors.New("network is down")
 	f.Refuse(down)
-	b := newBroker(t, amqp.Config{Dial: f.Dial})
+	var log logBuffer
+	b := newBroker(t, amqp.Config{Dial: f.Dial, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err := b.Connect(ctx); !errors.Is(err, down) {
 		t.Errorf("connect = %v, want %v", err, down)
 	}
@@ -169,7 +174,10 @@ func TestSendWaitsForABrokerThatIsDown(t *testing.T) {
 	env := message("x")
 	go func() { sent <- s.Send(ctx, queue(name), &env, r) }()
 	seen := f.Dials()
-	waitFor(ctx, t, "it dials again", func() bool { return f.Dials() > seen })
+	waitFor(ctx, t, "it dials again", func() bool { return f.Dials() > seen+1 })
+	if text := log.String(); strings.Count(text, "no connection") != 1 || !strings.Contains(text, "retry_in=") || !strings.Contains(text, "ms") {
+		t.Errorf("the same failure is not logged once, in words:\n%s", text)
+	}
 	select {
 	case err := <-sent:
 		t.Fatalf("send returned %v while the broker was down", err)

@@ -9,6 +9,9 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 )
 
+// maxNotify bounds what is remembered: messages may choose the topic.
+const maxNotify = 4096
+
 // notifyQueues remembers which notification queues a connection has seen to.
 type notifyQueues struct {
 	mu   sync.Mutex // protects done
@@ -51,7 +54,7 @@ func (c *conn) ensureNotify(ctx context.Context, exchange, key string) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.done == nil {
+	if n.done == nil || len(n.done) >= maxNotify {
 		n.done = map[[2]string]struct{}{}
 	}
 	n.done[id] = struct{}{}

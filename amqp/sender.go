@@ -137,13 +137,13 @@ func (s *sender) link(ctx context.Context) (*link, error) {
 	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
 	lease, err := s.b.pool.Acquire(ctx)
 	if err != nil {
-		switch {
-		case errors.Is(err, pool.ErrClosed):
+		switch why := errors.Unwrap(err); {
+		case s.ctx.Err() != nil || errors.Is(err, pool.ErrClosed):
 			return nil, s.errClosed()
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+		case why != nil: // of openLink, which knows what it waited for
+			return nil, why
 		}
-		return nil, err
+		return nil, context.Cause(ctx) // it waited in line
 	}
 	l := lease.Item() // before Close can end the lease
 	s.mu.Lock()

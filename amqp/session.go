@@ -11,7 +11,7 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-var errCancelled = errors.New("the broker has cancelled the consumer: its queue was deleted or has moved")
+var errCancelled = errors.New("the broker has cancelled the consumer: its queue was deleted or has moved, or a delivery was not settled within the consumer timeout")
 
 // consume opens a channel, consumes until that or the consumer is lost or ctx
 // ends, and drains in the latter case.
@@ -113,11 +113,7 @@ func (l *listener) receive(ctx context.Context, s *settler, deliveries <-chan am
 }
 
 func (l *listener) hand(s *settler, d *amqp091.Delivery) {
-	if len(l.slab) == 0 {
-		l.slab = make([]router.Delivery, 16) // one allocation for several
-	}
-	out := &l.slab[0]
-	l.slab = l.slab[1:]
+	out := new(router.Delivery)
 	fill(&out.Envelope, d, l.source.Queue, time.Now())
 	out.Settler, out.Tag = s, d.DeliveryTag
 	s.delivered(d.DeliveryTag)
@@ -154,6 +150,6 @@ func (l *listener) drain(c *conn, ch *amqp091.Channel, tag string, s *settler, d
 	case <-s.drain():
 	case <-lost:
 	case <-timeout.C:
-		l.log.to.Warn("stopped before all deliveries were settled; the broker delivers them again", "drain_timeout", l.source.DrainTimeout)
+		l.log.to.Warn("stopped before all deliveries were settled; the broker delivers them again", "drain_timeout", l.source.DrainTimeout.String())
 	}
 }

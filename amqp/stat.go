@@ -153,7 +153,8 @@ func (b *Broker) Stat() Stat {
 		AcksDropped:   n.acksDropped.Load(),
 		Channels:      b.pool.Stat(),
 	}
-	s.InFlight = int64(s.Published) - int64(s.Confirmed+s.Returned+s.Nacked+s.Unconfirmed+n.refused.Load())
+	// The counts are not of one moment.
+	s.InFlight = max(0, int64(s.Published)-int64(s.Confirmed+s.Returned+s.Nacked+s.Unconfirmed+n.refused.Load()))
 	b.mu.Lock()
 	lines := append([]*line{&b.supply.line}, b.lines...)
 	b.mu.Unlock()

@@ -104,12 +104,16 @@ func (s *supply) once(ctx context.Context) (*conn, error) {
 
 func (s *supply) run() {
 	b, ctx := s.b, s.b.sendCtx
+	log := throttle{to: b.log.With("purpose", s.line.purpose)}
 	failures := 0
 	for ctx.Err() == nil {
 		c, err := b.dial(ctx, &s.line)
 		if err == nil {
-			if err = b.declare(ctx, c, b.topology.Load().shared()); err != nil {
-				c.close(closeTimeout)
+			limit, cancel := context.WithTimeoutCause(ctx, b.cfg.ConfirmTimeout, fmt.Errorf("declare: the broker did not answer within %v", b.cfg.ConfirmTimeout))
+			err = b.declare(limit, c, b.topology.Load().shared())
+			cancel()
+			if err != nil {
+				c.closeUnless(b.hardCtx)
 			}
 		}
 		if err != nil {
@@ -124,11 +128,12 @@ func (s *supply) run() {
 			}
 			wait := b.pause(failures, least)
 			failures++
-			b.log.Warn("no connection to send on", "err", err, "attempt", failures, "retry_in", wait)
+			log.warn("no connection to send on", err, "attempt", failures, "retry_in", readable(wait))
 			sleep(ctx, wait)
 			continue
 		}
-		b.log.Info("connected", "purpose", s.line.purpose, "host", c.host)
+		log.to.Info("connected", "host", c.host)
+		log.reset()
 		s.line.up(c)
 		s.set(c, nil)
 		since := time.Now()
@@ -142,7 +147,7 @@ func (s *supply) run() {
 			s.line.down(nil)
 			break
 		}
-		b.log.Warn("connection lost", "purpose", s.line.purpose, "host", c.host, "err", c.err)
+		log.to.Warn("connection lost", "host", c.host, "err", c.err)
 		s.line.down(c.err)
 		b.pool.Invalidate()
 		c.close(0)

@@ -34,15 +34,10 @@ func (t *tasks) enter() bool {
 	return true
 }
 
-// refuse lets nothing more in.
-func (t *tasks) refuse() {
+// close lets nothing more in and waits for the rest.
+func (t *tasks) close() {
 	t.mu.Lock()
 	t.closed = true
 	t.mu.Unlock()
-}
-
-// close lets nothing more in and waits for the rest.
-func (t *tasks) close() {
-	t.refuse()
 	t.wg.Wait()
 }

@@ -27,3 +27,6 @@ func (t *throttle) warn(msg string, err error, args ...any) {
 }
 
 func (t *throttle) reset() { t.last, t.count = "", 0 }
+
+// readable is a duration as people read it.
+func readable(d time.Duration) string { return d.Round(time.Millisecond).String() }

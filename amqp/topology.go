@@ -216,8 +216,9 @@ func (b *Broker) declare(ctx context.Context, c *conn, t Topology) error {
 // declarer declares on a channel of its own, and on a new one after each
 // error, which costs it the channel.
 type declarer struct {
-	c  *conn
-	ch *amqp091.Channel
+	c    *conn
+	ch   *amqp091.Channel
+	lost bool // with the connection; the first error said why
 }
 
 func (d *declarer) close() {
@@ -227,17 +228,21 @@ func (d *declarer) close() {
 }
 
 func (d *declarer) do(object string, call func(*amqp091.Channel) error) error {
+	if d.lost {
+		return nil
+	}
+	var err error
 	if d.ch == nil || d.ch.IsClosed() {
-		ch, err := d.c.lib.Channel()
-		if err != nil {
-			return fmt.Errorf("%s: open a channel: %w", object, err)
-		}
-		d.ch = ch
+		d.ch, err = d.c.lib.Channel()
 	}
-	if err := call(d.ch); err != nil {
-		return explain(err, object)
+	if err == nil {
+		err = call(d.ch)
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	d.lost = d.c.lib.IsClosed()
+	return explain(err, object)
 }
 
 func (d *declarer) exchange(x Exchange) error {
