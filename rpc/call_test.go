@@ -94,7 +94,7 @@ func TestACallIsWrittenAsPythonWritesIt(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		reply := b.declarations(func(t rpc.Topology) bool {
-			return len(t.Queues) == 1 && t.Queues[0] == rpc.Queue{Name: c.ReplyQueue(), Expires: 30 * time.Minute}
+			return len(t.Queues) == 1 && t.Queues[0] == rpc.Queue{Name: c.ReplyQueue(), Durable: true, Expires: 30 * time.Minute}
 		})
 		exchange := b.declarations(func(t rpc.Topology) bool {
 			return len(t.Exchanges) == 1 && t.Exchanges[0] == rpc.Exchange{Name: "openstack", Type: "topic"}

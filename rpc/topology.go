@@ -95,8 +95,8 @@ const DefaultTransientTTL = 30 * time.Minute
 type Layout struct {
 	Exchange string // the topic exchange; the default is [router.DefaultExchange]
 	// Durable makes everything durable, which oslo.messaging calls
-	// amqp_durable_queues; and unlike there fanout and reply queues too, as
-	// RabbitMQ 4.3 demands.
+	// amqp_durable_queues; and unlike there fanout queues too, as RabbitMQ 4.3
+	// demands. Reply queues are durable in any case.
 	Durable bool
 	// TransientTTL is how long fanout and reply queues live unused; the default
 	// is DefaultTransientTTL.
@@ -149,9 +149,11 @@ func (l Layout) Server(topic, server string) (Topology, []string) {
 	return t, queues
 }
 
-// Reply is what a client needs to get replies in the queue.
+// Reply is what a client needs to get replies in the queue. The queue is
+// durable, so that it outlives a restart of the broker, and RabbitMQ 4.3 takes
+// it: nobody else declares it, and so nobody disagrees.
 func (l Layout) Reply(queue string) Topology {
-	return Topology{Queues: []Queue{{Name: queue, Durable: l.Durable, Expires: l.ttl()}}}
+	return Topology{Queues: []Queue{{Name: queue, Durable: true, Expires: l.ttl()}}}
 }
 
 // Listener is what a listener for notifications needs, and the queues it
