@@ -20,7 +20,7 @@ func (j *job) reply(ctx context.Context, answer Answer) {
 	env, err := s.cfg.Format.EncodeAnswer(answer, j.in.Ticket)
 	if err != nil {
 		s.counters.failed.Add(1)
-		s.cfg.Logger.Error("answer cannot be sent", "method", j.in.Method, "error", err)
+		s.cfg.Logger.Error("answer cannot be sent", "method", j.in.Method, "err", err)
 		env, err = s.cfg.Format.EncodeAnswer(Answer{Failure: failureOf(err)}, j.in.Ticket)
 	}
 	target := router.Target{Kind: router.TargetQueue, Queue: j.in.Ticket.ReplyTo}
@@ -67,7 +67,7 @@ func (j *job) replied(err error) {
 	default:
 		s.counters.gaveUp.Add(1)
 		if !errors.Is(err, router.ErrUnroutable) || s.gone.add(queue) { // one line for each queue
-			s.cfg.Logger.Warn("reply given up", "queue", queue, "method", j.in.Method, "error", err)
+			s.cfg.Logger.Warn("reply given up", "queue", queue, "method", j.in.Method, "err", err)
 		}
 	}
 	j.finish()

@@ -67,6 +67,7 @@ type NotificationListener struct {
 	cfg NotificationListenerConfig
 
 	received, malformed, again atomic.Uint64
+	warned                     seldom // of what is unreadable
 }
 
 // NewNotificationListener returns a listener. It connects when it listens.
@@ -97,8 +98,10 @@ func (l *NotificationListener) Listen(ctx context.Context, sources []router.Sour
 		l.received.Add(1)
 		n, err := l.cfg.Format.DecodeNotification(&d.Envelope)
 		if err != nil {
-			l.malformed.Add(1)
-			l.cfg.Logger.Warn("unreadable notification dropped", "queue", d.Envelope.Origin.Queue, "error", err)
+			n := l.malformed.Add(1)
+			if l.warned.now() {
+				l.cfg.Logger.Warn("unreadable notification dropped", "queue", d.Envelope.Origin.Queue, "count", n, "err", err)
+			}
 			d.Settler.Ack(d.Tag)
 			return
 		}
@@ -115,7 +118,7 @@ func (l *NotificationListener) handle(ctx, work context.Context, d *router.Deliv
 		return
 	}
 	l.again.Add(1)
-	l.cfg.Logger.Warn("notification to be delivered again", "queue", n.Origin.Queue, "event_type", n.EventType, "error", err)
+	l.cfg.Logger.Warn("notification to be delivered again", "queue", n.Origin.Queue, "event_type", n.EventType, "err", err)
 	delay := time.NewTimer(l.cfg.RequeueDelay)
 	defer delay.Stop()
 	select {

@@ -28,6 +28,7 @@ type replies struct {
 	fresh     atomic.Bool   // the queue was declared and nothing speaks against it
 	losses    atomic.Uint64 // how often it was lost
 	malformed atomic.Uint64
+	warned    seldom // of what is unreadable
 
 	gate chan struct{} // holds a token while no one declares
 
@@ -115,8 +116,10 @@ func (r *replies) handle(d *router.Delivery) {
 	d.Settler.Ack(d.Tag)
 	switch {
 	case err != nil:
-		r.malformed.Add(1)
-		r.cfg.Logger.Warn("unreadable reply", "queue", r.queue, "error", err)
+		n := r.malformed.Add(1)
+		if r.warned.now() {
+			r.cfg.Logger.Warn("unreadable reply", "queue", r.queue, "count", n, "err", err)
+		}
 	case answer.KeepAlive:
 		r.waiting.Beat(id)
 	default:

@@ -20,6 +20,7 @@ type Server struct {
 	held together
 
 	counters serverCounters
+	warned   seldom // of what is unreadable
 }
 
 type serverCounters struct {
@@ -73,8 +74,10 @@ func (s *Server) take(ctx context.Context, c *crew, d *router.Delivery, handler 
 		in: Incoming{Request: req, Ticket: ticket, Origin: d.Envelope.Origin},
 	}
 	if err != nil && (!errors.As(err, &j.refused) || !ticket.Wanted()) {
-		s.counters.malformed.Add(1)
-		s.cfg.Logger.Warn("unreadable request dropped", "queue", d.Envelope.Origin.Queue, "error", err)
+		n := s.counters.malformed.Add(1)
+		if s.warned.now() {
+			s.cfg.Logger.Warn("unreadable request dropped", "queue", d.Envelope.Origin.Queue, "count", n, "err", err)
+		}
 		d.Settler.Ack(d.Tag)
 		return
 	}
@@ -168,7 +171,7 @@ func (j *job) run(ctx context.Context) {
 	}
 	if !j.in.Ticket.Wanted() {
 		if err != nil {
-			s.cfg.Logger.Warn("cast failed", "method", j.in.Method, "error", err)
+			s.cfg.Logger.Warn("cast failed", "method", j.in.Method, "err", err)
 		}
 		j.finish()
 		return
