@@ -56,12 +56,19 @@ func TestTargetTextNamesOnePlace(t *testing.T) {
 
 func TestInvalidTargets(t *testing.T) {
 	for _, target := range []Target{
-		{}, {Kind: 99}, {Kind: TargetQueue}, {Kind: TargetTopic}, {Kind: TargetServer, Topic: "t"},
-		{Kind: TargetNotify, Topic: "t"}, {Kind: TargetFanout},
+		{},
+		{Kind: 99},
+		{Kind: TargetQueue},
+		{Kind: TargetTopic},
+		{Kind: TargetServer, Topic: "t"},
+		{Kind: TargetNotify, Topic: "t"},
+		{Kind: TargetFanout},
 		{Kind: TargetQueue, Queue: strings.Repeat("q", 256)},
 		{Kind: TargetServer, Topic: strings.Repeat("q", 200), Server: strings.Repeat("q", 55)},
-		{Kind: TargetQueue, Queue: "a\nb"}, {Kind: TargetQueue, Queue: "a\x7fb"},
-		{Kind: TargetTopic, Exchange: "a/b", Topic: "c"}, {Kind: TargetExchange, Exchange: "a/b", Topic: "c"},
+		{Kind: TargetQueue, Queue: "a\nb"},
+		{Kind: TargetQueue, Queue: "a\x7fb"},
+		{Kind: TargetTopic, Exchange: "a/b", Topic: "c"},
+		{Kind: TargetExchange, Exchange: "a/b", Topic: "c"},
 	} {
 		if err := target.Validate(); err == nil {
 			t.Errorf("%#v is valid", target)
