@@ -95,14 +95,14 @@ func explainLogin(err error, e *endpoint) error {
 	if !errors.As(err, &x) {
 		return err
 	}
-	text := ""
+	var text string
 	switch {
 	case errors.Is(err, amqp091.ErrSASL):
 		text = "the broker offers no login mechanism of ours; for login by client certificate it needs the rabbitmq_auth_mechanism_ssl plugin and EXTERNAL among its mechanisms"
 	case errors.Is(err, amqp091.ErrCredentials), x.Code == amqp091.AccessRefused:
 		text = fmt.Sprintf("login as %q refused: wrong password, unknown user, or a user that may only log in from the broker's own machine", e.username)
 	case errors.Is(err, amqp091.ErrVhost), x.Code == amqp091.NotAllowed:
-		text = fmt.Sprintf("virtual host %q: it does not exist, or user %q may not use it", e.vhost, e.username)
+		text = fmt.Sprintf("virtual host %q: it does not exist, or user %q may not use it: %s", e.vhost, e.username, plain(x))
 	default:
 		return err
 	}
