@@ -34,6 +34,7 @@ func (l *logBuffer) String() string {
 }
 
 func TestARefusedLoginIsExplainedWithoutThePassword(t *testing.T) {
+	t.Parallel() // the broker takes its time to refuse
 	ctx := testContext(t)
 	node := rabbitnode.Shared(t)
 	for what, cfg := range map[string]amqp.Config{

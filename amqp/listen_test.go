@@ -128,7 +128,7 @@ func TestAcksOfALostSessionAreDropped(t *testing.T) {
 	publish(t, ch, name, 0, 10)
 	f := newFaults()
 	b := newBroker(t, amqp.Config{Dial: f.Dial})
-	c := listen(t, b, router.Source{Queue: name, Prefetch: 10})
+	c := listen(t, b, router.Source{Queue: name, Prefetch: 10, DrainTimeout: time.Millisecond})
 	var old []*router.Delivery
 	for range 10 {
 		old = append(old, c.next(ctx, t))

@@ -83,6 +83,7 @@ func (a *authority) pem(name string) string     { return filepath.Join(a.dir, na
 func (a *authority) keyFile(name string) string { return filepath.Join(a.dir, name+".key") }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	ours, theirs := newAuthority(t, t.TempDir(), "ours"), newAuthority(t, t.TempDir(), "theirs")
 	server := &x509.Certificate{
