@@ -45,9 +45,9 @@ type sender struct {
 
 // Send implements [router.Sender].
 func (s *sender) Send(ctx context.Context, target router.Target, env *router.Envelope, receipt router.Receipt) error {
-	exchange, key := target.Address()
-	if err := check(target, exchange, key, env, frameSize, s.b.cfg.AllowCC); err != nil {
-		s.b.count.unsendable.Add(1)
+	p := pending{receipt: receipt, env: env}
+	p.exchange, p.key = target.Address()
+	if err := s.check(target, p, frameSize); err != nil {
 		return err
 	}
 	s.busy.Store(true)
@@ -57,7 +57,7 @@ func (s *sender) Send(ctx context.Context, target router.Target, env *router.Env
 		if err != nil {
 			return err
 		}
-		err = s.sendOn(ctx, l, target, exchange, key, env, receipt)
+		err = s.sendOn(ctx, l, target, p)
 		if !errors.Is(err, errDead) {
 			return err
 		}
@@ -65,15 +65,22 @@ func (s *sender) Send(ctx context.Context, target router.Target, env *router.Env
 	}
 }
 
-func (s *sender) sendOn(ctx context.Context, l *link, target router.Target, exchange, key string, env *router.Envelope, receipt router.Receipt) error {
+func (s *sender) check(target router.Target, p pending, frame int) error {
+	err := check(target, p.exchange, p.key, p.env, frame, s.b.cfg.AllowCC)
+	if err != nil {
+		s.b.count.unsendable.Add(1)
+	}
+	return err
+}
+
+func (s *sender) sendOn(ctx context.Context, l *link, target router.Target, p pending) error {
 	if size := l.conn.lib.Config.FrameSize; size != frameSize {
-		if err := check(target, exchange, key, env, size, s.b.cfg.AllowCC); err != nil {
-			s.b.count.unsendable.Add(1)
+		if err := s.check(target, p, size); err != nil {
 			return err
 		}
 	}
 	if target.Kind == router.TargetNotify {
-		if err := l.conn.ensureNotify(ctx, exchange, key); err != nil {
+		if err := l.conn.ensureNotify(ctx, p.exchange, p.key); err != nil {
 			return err
 		}
 	}
@@ -81,7 +88,7 @@ func (s *sender) sendOn(ctx context.Context, l *link, target router.Target, exch
 	if s.serial > 0 {
 		limit = 1
 	}
-	if err := l.await(ctx, len(env.Body), limit); err != nil {
+	if err := l.await(ctx, len(p.env.Body), limit); err != nil {
 		return err
 	}
 	if err := l.conn.gate.wait(ctx, l.done); err != nil {
@@ -90,10 +97,11 @@ func (s *sender) sendOn(ctx context.Context, l *link, target router.Target, exch
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if !l.begin(pending{receipt: receipt, env: env, exchange: exchange, key: key, at: l.conn.gate.clock()}) {
+	p.at = l.conn.gate.clock()
+	if !l.begin(p) {
 		return errDead
 	}
-	dc, err := l.ch.PublishWithDeferredConfirm(exchange, key, mandatory(exchange, key), false, publishing(env, l.conn.user))
+	dc, err := l.ch.PublishWithDeferredConfirm(p.exchange, p.key, mandatory(p.exchange, p.key), false, publishing(p.env, l.conn.user))
 	if err != nil {
 		l.finish(nil)
 		return errDead
