@@ -279,6 +279,11 @@ func TestWebPagesCannotReload(t *testing.T) {
 			t.Errorf("%q: %d", header, got)
 		}
 	}
+	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200} {
+		if got := ask(t, s, "GET", "/debug/pprof/", "Sec-Fetch-Site", site).Code; got != want {
+			t.Errorf("a profile for a page, %s: %d, want %d", site, got, want)
+		}
+	}
 }
 
 func TestAnAddressThatOthersCanReachNeedsAToken(t *testing.T) {

@@ -38,7 +38,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case g.asks && !known && r.URL.Path != "/healthz" && r.URL.Path != "/readyz":
 		h.Set("WWW-Authenticate", "Bearer")
 		http.Error(w, "a token is required: Authorization: Bearer TOKEN", http.StatusUnauthorized)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead && fromBrowser(r):
+	case fromBrowser(r):
 		http.Error(w, "requests from web pages are refused", http.StatusForbidden)
 	default:
 		g.next.ServeHTTP(w, r)
@@ -72,6 +72,13 @@ func (g *guard) knowsHost(hostport string) bool {
 	return err == nil || g.host != "" && strings.EqualFold(host, g.host)
 }
 
+// fromBrowser reports whether a web page may have sent the request: one that
+// changes something, or that a page of another origin makes the browser send,
+// such as the picture that is a profile of a minute.
 func fromBrowser(r *http.Request) bool {
-	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
+	site := r.Header.Get("Sec-Fetch-Site")
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return site == "cross-site" || site == "same-site"
+	}
+	return site != "" || r.Header.Get("Origin") != ""
 }
