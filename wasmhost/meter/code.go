@@ -4,7 +4,7 @@ import "time"
 
 // RunLength is the number of plain instructions that may pass on a path before
 // one unit is charged although no loop or function begins.
-const RunLength = 256
+const RunLength = 128
 
 // localsPerUnit is the number of declared locals, which are zeroed on entry,
 // that cost one unit.
@@ -21,8 +21,18 @@ const (
 // the instructions since the last charge on the dearest path to a place.
 type frame struct {
 	kind  shape
+	typ   typeInfo
+	base  int    // height of the operand stack below the block
 	entry uint32 // at the start of an if, from where its else or its end may follow
 	out   uint32 // at the branches to the end of the block
+}
+
+// arity is how many values a branch to the block carries.
+func (f *frame) arity() int {
+	if f.kind == shapeLoop {
+		return f.typ.params
+	}
+	return f.typ.results
 }
 
 // coder rewrites the function bodies of one module. It keeps its buffers from
@@ -36,8 +46,10 @@ type coder struct {
 	// Of the function at hand:
 	locals  uint64 // parameters included
 	blocks  int    // block, loop, if and the ifs of charges
-	loops   int
-	targets int // of br_table
+	targets int    // of br_table
+	carried int    // values that calls, blocks and branches carry
+	height  int    // of the operand stack, about
+	live    uint64 // locals and operands at every place where code divides or meets
 	run     uint32
 }
 
@@ -59,7 +71,7 @@ func (m *module) codeSection(r *reader) {
 		if len(body) > m.limits.BodySize {
 			overLimit(at, "bytes of function body", uint64(len(body)), m.limits.BodySize, "BodySize", "split the function")
 		}
-		c.rewrite(&reader{b: r.b[:r.pos], pos: r.pos - len(body)}, m.types[m.funcTypes[m.function]].params)
+		c.rewrite(&reader{b: r.b[:r.pos], pos: r.pos - len(body)}, m.types[m.funcTypes[m.function]])
 		need := len(m.code) + 5 + len(c.out)
 		if need > most {
 			overGrowth(at, need, most)
@@ -78,18 +90,19 @@ func (m *module) codeSection(r *reader) {
 
 // rewrite decodes one body, the size not included, and leaves its metered form
 // in c.out. Everything but charges, indices and bulk operations is copied.
-func (c *coder) rewrite(r *reader, params int) {
+func (c *coder) rewrite(r *reader, typ typeInfo) {
 	m := c.m
 	start := r.pos
-	declared := c.readLocals(r, params)
+	declared := c.readLocals(r, typ.params)
 	b, p := r.b, r.pos
 	groups, after := leb(b, start)
 	out := append(appendU32(c.out[:0], groups+1), b[after:p]...)
 	out = append(out, 1, byte(I64)) // the local that charges use
 	out = m.appendCharge(out, 1+declared/localsPerUnit, uint32(c.locals))
 	c.charge = m.appendCharge(c.charge[:0], 1, uint32(c.locals))
-	c.blocks, c.loops, c.targets, c.run = 1, 0, 0, 0
-	c.frames = append(c.frames[:0], frame{kind: shapeBlock})
+	c.blocks, c.targets, c.run = 1, 0, 0
+	c.carried, c.height, c.live = 0, 0, 0
+	c.frames = append(c.frames[:0], frame{kind: shapeBlock, typ: typeInfo{results: typ.results}})
 	m.info.ChargePoints++
 
 	from := p // what is copied to out ends here
@@ -104,9 +117,11 @@ func (c *coder) rewrite(r *reader, params int) {
 			from = p
 			c.run = 0
 			c.blocks++
+			c.divide(p)
 			m.info.ChargePoints++
 		}
 		c.run += uint32(info.weight)
+		c.height += int(info.pushes)
 		at := p
 		p++
 		switch info.shape {
@@ -134,8 +149,9 @@ func (c *coder) rewrite(r *reader, params int) {
 				malformed(at, "global %d of %d", i, len(m.globals))
 			}
 		case shapeBlock, shapeIf, shapeLoop:
-			p = m.skipBlockType(b, p)
-			c.open(info.shape, at)
+			var typ typeInfo
+			typ, p = m.blockType(b, p)
+			c.open(info.shape, typ, at)
 			if info.shape == shapeLoop {
 				out = append(append(out, b[from:p]...), c.charge...)
 				from = p
@@ -155,21 +171,26 @@ func (c *coder) rewrite(r *reader, params int) {
 			depth, p = leb(b, p)
 			c.branch(depth, at)
 			if info.shape == shapeBr {
-				c.run = 0
+				c.leave()
 			}
 		case shapeBrTable:
 			p = c.branches(b, p)
-			c.run = 0
+			c.leave()
 		case shapeStop:
-			c.run = 0
+			c.carry(typ.results, at)
+			c.leave()
 		case shapeCall, shapeReturnCall, shapeRefFunc:
 			if info.shape == shapeReturnCall {
 				m.needTailCalls(at)
-				c.run = 0
+				c.leave()
 			}
 			var i uint32
 			i, p = leb(b, p)
-			if moved := m.newFunc(i, at); moved != i {
+			moved := m.newFunc(i, at)
+			if info.shape != shapeRefFunc {
+				c.called(m.types[m.funcTypes[i]], at)
+			}
+			if moved != i {
 				out = append(append(out, b[from:at]...), op)
 				out = appendU32(out, moved)
 				from = p
@@ -177,11 +198,12 @@ func (c *coder) rewrite(r *reader, params int) {
 		case shapeCallIndirect, shapeReturnCallIndirect:
 			if info.shape == shapeReturnCallIndirect {
 				m.needTailCalls(at)
-				c.run = 0
+				c.leave()
 			}
 			var typ, table uint32
 			typ, p = leb(b, p)
 			m.needType(typ, at)
+			c.called(m.types[typ], at)
 			table, p = leb(b, p)
 			m.needTable(table, at)
 		case shapeTable:
@@ -200,10 +222,16 @@ func (c *coder) rewrite(r *reader, params int) {
 		case shapeRefNull:
 			p = skipRefType(b, p)
 		case shapeVector:
-			p = skipVector(b, p)
+			var op uint32
+			if op, p = skipVector(b, p); op == vectorConst128 {
+				c.height++
+			}
 		case shapeBulk:
 			var charged helperKind
 			charged, p = m.skipBulk(b, p)
+			if sub, _ := leb(b, at+1); sub == bulkTableSize {
+				c.height++
+			}
 			if charged != helperNone {
 				out = append(append(out, b[from:at]...), opCall)
 				out = appendU32(out, m.helper(charged))
@@ -232,8 +260,10 @@ func (c *coder) readLocals(r *reader, params int) uint64 {
 
 // compileTime estimates what the function costs the compiler beyond the part
 // that is linear in its size. The factors were measured with wazero's compiler.
+// Ordinary functions have few live values; the largest of Go have some 30,000.
 func (c *coder) compileTime() time.Duration {
 	sq := func(n int) float64 { return float64(n) * float64(n) }
-	ns := 25*sq(c.blocks) + 0.3*sq(c.targets) + 2000*float64(c.loops)*float64(c.locals)
+	live := max(0, float64(c.live)-5000)
+	ns := 25*sq(c.blocks) + 0.3*sq(c.targets) + 3000*live + 1000*float64(c.carried)
 	return time.Duration(min(ns, float64(time.Hour)))
 }

@@ -9,18 +9,54 @@ import (
 // knows the weight of the dearest path since a charge. Branches only go forward,
 // except to a loop, which charges by itself, so one pass is enough.
 
+// fewValues is how many values an instruction may carry before it costs the
+// compiler more than its size tells.
+const fewValues = 8
+
+// carry notes an instruction that hands on n values. Two bytes of code are
+// enough to move two thousand of them.
+func (c *coder) carry(n, at int) {
+	if n <= fewValues {
+		return
+	}
+	c.carried += n
+	if limit := c.m.limits.CarriedValues; c.carried > limit {
+		overLimit(at, "values handed on by the calls and branches of a function", uint64(c.carried), limit, "CarriedValues", "pass them in memory")
+	}
+}
+
+// called notes a call of a function of that type.
+func (c *coder) called(typ typeInfo, at int) {
+	c.carry(typ.values(), at)
+	c.height += typ.results - typ.params
+}
+
+// divide notes a place where code divides or meets. The compiler keeps a list of
+// what is live at each of them, and may have to move all of that.
+func (c *coder) divide(at int) {
+	c.live += c.locals + uint64(max(c.height, 0))
+	if limit := c.m.limits.LiveValues; c.live > uint64(limit) {
+		overLimit(at, "locals and operands at all blocks and branches of a function", c.live, limit, "LiveValues", "split the function")
+	}
+}
+
+// leave goes to what follows an instruction that control does not pass: dead
+// code, up to the end of the block.
+func (c *coder) leave() {
+	c.run = 0
+	c.height = c.frames[len(c.frames)-1].base
+}
+
 // open enters a block, loop or if.
-func (c *coder) open(kind shape, at int) {
+func (c *coder) open(kind shape, typ typeInfo, at int) {
 	c.blocks++
 	limits := &c.m.limits
+	c.carry(typ.values(), at)
+	c.divide(at)
 	if kind == shapeLoop {
-		c.loops++
 		c.blocks++ // the if of its charge
 		c.run = 0
 		c.m.info.ChargePoints++
-		if products := uint64(c.loops) * c.locals; products > uint64(limits.LoopLocals) {
-			overLimit(at, "loops times locals in a function", products, limits.LoopLocals, "LoopLocals", "split the function")
-		}
 	}
 	if c.blocks > limits.ControlBlocks {
 		overLimit(at, "blocks in a function, with those for metering", uint64(c.blocks), limits.ControlBlocks, "ControlBlocks", "split the function")
@@ -28,7 +64,7 @@ func (c *coder) open(kind shape, at int) {
 	if len(c.frames) > limits.Depth {
 		overLimit(at, "nested blocks", uint64(len(c.frames)), limits.Depth, "Depth", "nest less deeply")
 	}
-	c.frames = append(c.frames, frame{kind: kind, entry: c.run})
+	c.frames = append(c.frames, frame{kind: kind, typ: typ, base: c.height - typ.params, entry: c.run})
 }
 
 // turn goes from the then branch of an if to its else branch.
@@ -40,12 +76,14 @@ func (c *coder) turn(at int) {
 	f.kind = shapeElse
 	f.out = max(f.out, c.run)
 	c.run = f.entry
+	c.height = f.base + f.typ.params
 }
 
 // close leaves a block and reports whether it was the function itself.
 func (c *coder) close() bool {
 	f := c.frames[len(c.frames)-1]
 	c.frames = c.frames[:len(c.frames)-1]
+	c.height = f.base + f.typ.results
 	switch f.kind {
 	case shapeIf: // the condition may have been false
 		c.run = max(c.run, f.out, f.entry)
@@ -61,6 +99,8 @@ func (c *coder) branch(depth uint32, at int) {
 		malformed(at, "branch out of %d blocks, only %d are open", uint64(depth)+1, len(c.frames))
 	}
 	f := &c.frames[len(c.frames)-1-int(depth)]
+	c.carry(f.arity(), at)
+	c.divide(at)
 	if f.kind != shapeLoop {
 		f.out = max(f.out, c.run)
 	}

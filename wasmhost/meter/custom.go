@@ -62,6 +62,21 @@ func (r *nameReader) name() []byte {
 	return b
 }
 
+// maxFunctionName is how many bytes of a function's name are kept. Every trap
+// makes a trace of some thirty names.
+const maxFunctionName = 256
+
+func cutName(name []byte) []byte {
+	if len(name) <= maxFunctionName {
+		return name
+	}
+	n := maxFunctionName
+	for !utf8.RuneStart(name[n]) {
+		n--
+	}
+	return name[:n]
+}
+
 // readFunctionNames renumbers the names into m.nameMap and puts that of the fuel
 // function in its place. The names of helpers, which come last, follow when the
 // module is written.
@@ -85,6 +100,7 @@ func (m *module) readFunctionNames(r *nameReader) {
 			return
 		}
 		previous = int64(i)
+		name = cutName(name)
 		if i >= fuel {
 			if !fuelNamed {
 				nameFuel()

@@ -217,6 +217,16 @@ func TestTracesKeepTheNamesOfFunctions(t *testing.T) {
 	}
 }
 
+func TestLongNamesAreCut(t *testing.T) {
+	long := strings.Repeat("x", maxFunctionName-1) + "\u00e9tc"
+	wasm := bin(function(nil, []byte{0x00})).section(secCustom, sized([]byte("name")), []byte{1}, sized(append([]byte{1, 0}, sized([]byte(long))...)))
+	m := mustInstrument(t, wasm, Limits{})
+	if m.FunctionNames != 1 || bytes.Contains(m.Bytes, []byte("\u00e9")) || !bytes.Contains(m.Bytes, []byte(long[:maxFunctionName-1])) {
+		t.Errorf("%d names kept", m.FunctionNames)
+	}
+	newHost(t).instantiate(t, m.Bytes)
+}
+
 func TestDamagedNamesAreDropped(t *testing.T) {
 	good := function(nil, nil)
 	section := func(parts ...[]byte) []byte {

@@ -36,8 +36,9 @@
 //   - entering a function: 1, and 1 more for every 64 locals it declares;
 //   - starting a loop body, each time round: 1;
 //   - straight code: 1 after every [RunLength] instructions on a path without
-//     any other charge. Calls count as 16 instructions there, divisions,
-//     remainders and square roots as 4;
+//     any other charge. Calls count as 16 instructions there, ref.func as 64,
+//     loads, stores, vectors, divisions, remainders and floating-point
+//     arithmetic as 4;
 //   - memory.fill, memory.copy, memory.init: 1 per 64 bytes, rounded down, and 1;
 //   - memory.grow: 1, and 1024 per page when it succeeded;
 //   - table.fill, table.copy, table.init, table.grow: 1 per 8 elements, rounded

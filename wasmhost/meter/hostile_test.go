@@ -94,7 +94,14 @@ func TestRefusals(t *testing.T) {
 		{"ifs", function(nil, repeat(50_000, opI32Const, 0, opIf, blockEmpty, opEnd)), ErrLimit, "ControlBlocks"},
 		{"br_table targets", function(nil, brTable(65_000)), ErrLimit, "BrTableTargets"},
 		{"many br_tables", function(nil, bytes.Repeat(brTable(1_000), 20)), ErrLimit, "BrTableTargets"},
-		{"loops and locals", function([]byte{1, 0xd0, 0x0f, 0x7f}, loops(2_000)), ErrLimit, "loops times locals"},
+		{"loops and locals", function([]byte{1, 0xd0, 0x0f, 0x7f}, loops(2_000)), ErrLimit, "LiveValues"},
+		{"values of all types", header().section(secType, leb128(200), bytes.Repeat(append(append([]byte{0x60}, leb128(1000)...), append(repeat(1000, byte(I32)), 0)...), 200)), ErrLimit, "TypeValues"},
+		{"values passed to calls", passing(opCall, 1), ErrLimit, "CarriedValues"},
+		{"values passed to blocks", passing(opBlock, 0, opEnd), ErrLimit, "at most 500000 allowed"},
+		{"values passed by branches", passing(opI32Const, 0, 0x0d, 0), ErrLimit, "at most 500000 allowed"},
+		{"locals alive in blocks", function([]byte{1, 0xd0, 0x86, 0x03, 0x7f}, repeat(9_000, opBlock, blockEmpty, opEnd)), ErrLimit, "LiveValues"},
+		{"operands alive in blocks", function(nil, append(repeat(50_000, opI32Const, 0), repeat(9_000, opBlock, blockEmpty, opEnd)...)), ErrLimit, "LiveValues"},
+		{"operands alive at branches", function(nil, append(repeat(50_000, opI32Const, 0), repeat(9_000, opI32Const, 0, 0x0d, 0)...)), ErrLimit, "LiveValues"},
 		{"body size", function(nil, repeat(4<<20, 1)), ErrLimit, "bytes of function body, at most 1048576 allowed; split the function"},
 		{"many heavy functions", heavyFunctions(), ErrLimit, "CompileTime"},
 		{"many functions", manyFunctions(1_000_000), ErrLimit, "1000000 functions, at most 50000"},
@@ -114,6 +121,8 @@ func TestRefusals(t *testing.T) {
 		{"gc", function(nil, []byte{0xfb, 0}), ErrUnsupported, "garbage-collected types"},
 		{"relaxed simd", function(nil, []byte{0xfd, 0x80, 0x02}), ErrUnsupported, "relaxed vector"},
 		{"over-long vector opcode", function(nil, []byte{0xfd, 0x8c, 0x00}), ErrMalformed, "over-long vector opcode"},
+		{"operands from table.size", header().section(secType, vector([]byte{0x60, 0, 0})).section(secFunction, vector([]byte{0})).section(secTable, vector([]byte{0x70, 0, 1})).
+			section(secCode, vector(sized(append(append(append([]byte{0}, repeat(1000, 0xfc, bulkTableSize|0x80, 0, 0)...), repeat(1000, opBlock, blockEmpty, opEnd)...), opEnd)))), ErrLimit, "LiveValues"},
 		{"extended constants", header().section(secGlobal, vector([]byte{0x7f, 0, 0x41, 1, 0x41, 1, 0x6a, opEnd})), ErrUnsupported, "extended constant"},
 		{
 			"growing an imported table",
@@ -173,6 +182,21 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// passing is a function (1000 values) -> (1000 values) of code, which may call
+// it, many times over.
+func passing(code ...byte) []byte {
+	values := append(leb128(1000), repeat(1000, byte(I32))...)
+	var gets []byte
+	for i := range 1000 {
+		gets = append(append(gets, opLocalGet), leb128(i)...)
+	}
+	body := append(append(append([]byte{0}, gets...), bytes.Repeat(code, 4000)...), opEnd)
+	return header().
+		section(secType, vector(append(append([]byte{0x60}, values...), values...))).
+		section(secFunction, vector([]byte{0}, []byte{0})).
+		section(secCode, vector(sized(body), sized(append(append([]byte{0}, gets...), opEnd))))
 }
 
 // heavyFunctions are many functions, each of them just below its limits.

@@ -12,6 +12,7 @@ type Limits struct {
 	ModuleSize int // bytes of the whole module
 	Types      int // entries of the type section
 	Params     int // parameters, and results, of one function type
+	TypeValues int // parameters and results of all types: each type gets code of its own
 	Imports    int // entries of the import section
 	Functions  int // imported and defined functions
 	Globals    int // imported and defined globals
@@ -31,7 +32,8 @@ type Limits struct {
 	ControlBlocks  int // block, loop and if of one function, those added for metering included
 	Depth          int // nesting of block, loop and if
 	BrTableTargets int // targets of all br_table instructions of one function
-	LoopLocals     int // loops x locals of one function, which bounds the compiler's phi nodes
+	CarriedValues  int // parameters and results of all calls, blocks and branches of one function that have many
+	LiveValues     int // locals and operands, summed over the blocks and branches of one function
 
 	// CompileTime bounds the estimated worst compile time of the module: the sum
 	// over its functions of the terms that grow faster than their size. It keeps
@@ -54,6 +56,7 @@ func DefaultLimits() Limits {
 		ModuleSize: 16 << 20,
 		Types:      10_000,
 		Params:     1_000,
+		TypeValues: 100_000,
 		Imports:    1_000,
 		Functions:  50_000,
 		Globals:    10_000,
@@ -73,7 +76,8 @@ func DefaultLimits() Limits {
 		ControlBlocks:  10_000,
 		Depth:          5_000,
 		BrTableTargets: 16_384,
-		LoopLocals:     500_000,
+		CarriedValues:  500_000,
+		LiveValues:     500_000,
 
 		CompileTime: 10 * time.Second,
 		NameSection: 2 << 20,
@@ -99,6 +103,7 @@ func (l Limits) resolve() (Limits, error) {
 		{"ModuleSize", &l.ModuleSize, def.ModuleSize, maxModuleSize},
 		{"Types", &l.Types, def.Types, 1 << 20},
 		{"Params", &l.Params, def.Params, 1 << 15},
+		{"TypeValues", &l.TypeValues, def.TypeValues, 1 << 24},
 		{"Imports", &l.Imports, def.Imports, 1 << 20},
 		{"Functions", &l.Functions, def.Functions, 1 << 24},
 		{"Globals", &l.Globals, def.Globals, 1 << 24},
@@ -116,7 +121,8 @@ func (l Limits) resolve() (Limits, error) {
 		{"ControlBlocks", &l.ControlBlocks, def.ControlBlocks, 1 << 24},
 		{"Depth", &l.Depth, def.Depth, 1 << 20},
 		{"BrTableTargets", &l.BrTableTargets, def.BrTableTargets, 1 << 24},
-		{"LoopLocals", &l.LoopLocals, def.LoopLocals, 1 << 30},
+		{"CarriedValues", &l.CarriedValues, def.CarriedValues, 1 << 30},
+		{"LiveValues", &l.LiveValues, def.LiveValues, 1 << 30},
 		{"NameSection", &l.NameSection, def.NameSection, maxModuleSize},
 	}
 	for _, f := range fields {

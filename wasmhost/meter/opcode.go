@@ -36,17 +36,24 @@ const (
 	shapeVector // prefix 0xfd
 )
 
-// opcodeInfo is the shape and the weight of an opcode in straight code.
+// opcodeInfo is the shape of an opcode, its weight in straight code, and by how
+// many values the operand stack is higher after it, as far as the opcode alone
+// tells.
 type opcodeInfo struct {
 	shape  shape
 	weight uint8
+	pushes int8
 }
 
-// Weights: what an instruction counts towards RunLength.
+// Weights: what an instruction counts towards RunLength. Those of memory are for
+// a load that misses the caches, and those of numbers for operands that the
+// processor is slow with: a guest could do nothing else.
 const (
-	weightPlain  = 1
-	weightDivide = 4
-	weightCall   = 16
+	weightPlain   = 1
+	weightMemory  = 4
+	weightNumber  = 4 // division, floating point and vectors
+	weightCall    = 16
+	weightRefFunc = 64 // a call of the runtime's
 )
 
 const (
@@ -84,7 +91,7 @@ const (
 var opcodes = func() (t [256]opcodeInfo) {
 	set := func(s shape, weight uint8, from, to int) {
 		for op := from; op <= to; op++ {
-			t[op] = opcodeInfo{s, weight}
+			t[op] = opcodeInfo{shape: s, weight: weight}
 		}
 	}
 	one := func(s shape, op int) { set(s, weightPlain, op, op) }
@@ -107,8 +114,8 @@ var opcodes = func() (t [256]opcodeInfo) {
 	one(shapeSelectTyped, 0x1c)
 	set(shapeLocal, weightPlain, 0x20, 0x22)
 	set(shapeGlobal, weightPlain, 0x23, 0x24)
-	set(shapeTable, weightPlain, 0x25, 0x26)
-	set(shapeMemArg, weightPlain, 0x28, 0x3e)
+	set(shapeTable, weightMemory, 0x25, 0x26)
+	set(shapeMemArg, weightMemory, 0x28, 0x3e)
 	one(shapeMemSize, 0x3f)
 	one(shapeMemGrow, 0x40)
 	one(shapeI32Const, 0x41)
@@ -116,16 +123,28 @@ var opcodes = func() (t [256]opcodeInfo) {
 	one(shapeF32Const, 0x43)
 	one(shapeF64Const, 0x44)
 	set(shapePlain, weightPlain, 0x45, 0xc4)  // comparisons to sign extension
-	set(shapePlain, weightDivide, 0x6d, 0x70) // i32 div, rem
-	set(shapePlain, weightDivide, 0x7f, 0x82) // i64 div, rem
-	for _, op := range []int{0x91, 0x95, 0x9f, 0xa3} {
-		set(shapePlain, weightDivide, op, op) // f32 and f64 sqrt, div
-	}
+	set(shapePlain, weightNumber, 0x6d, 0x70) // i32 div, rem
+	set(shapePlain, weightNumber, 0x7f, 0x82) // i64 div, rem
+	set(shapePlain, weightNumber, 0x8d, 0x97) // f32 ceil to max
+	set(shapePlain, weightNumber, 0x9b, 0xa5) // f64 ceil to max
 	one(shapeRefNull, 0xd0)
 	one(shapePlain, 0xd1) // ref.is_null
-	one(shapeRefFunc, 0xd2)
+	set(shapeRefFunc, weightRefFunc, 0xd2, 0xd2)
 	one(shapeBulk, 0xfc)
-	one(shapeVector, 0xfd)
+	set(shapeVector, weightNumber, 0xfd, 0xfd)
+	for _, p := range []struct{ n, from, to int }{
+		{-1, 0x04, 0x04}, {-1, 0x0d, 0x0e}, {-1, 0x11, 0x11}, // if, br_if, br_table, call_indirect
+		{-1, 0x1a, 0x1a}, {-2, 0x1b, 0x1c}, // drop, select
+		{1, 0x20, 0x20}, {-1, 0x21, 0x21}, {1, 0x23, 0x23}, {-1, 0x24, 0x24}, // locals, globals
+		{-2, 0x26, 0x26}, {-2, 0x36, 0x3e}, {1, 0x3f, 0x3f}, // table.set, stores, memory.size
+		{1, 0x41, 0x44}, {-1, 0x46, 0x4f}, {-1, 0x51, 0x66}, // constants, comparisons
+		{-1, 0x6a, 0x78}, {-1, 0x7c, 0x8a}, {-1, 0x92, 0x98}, {-1, 0xa0, 0xa6}, // arithmetic
+		{1, 0xd0, 0xd0}, {1, 0xd2, 0xd2}, // ref.null, ref.func
+	} {
+		for op := p.from; op <= p.to; op++ {
+			t[op].pushes = int8(p.n)
+		}
+	}
 	return t
 }()
 
@@ -142,6 +161,9 @@ const (
 	bulkTableSize  = 16
 	bulkTableFill  = 17
 )
+
+// vectorConst128 is the sub-opcode of v128.const.
+const vectorConst128 = 0x0c
 
 // vectorShape says what follows a vector sub-opcode.
 type vectorShape uint8

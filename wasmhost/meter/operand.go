@@ -63,9 +63,13 @@ func (m *module) skipMemory(b []byte, p int) int {
 	return p + 1
 }
 
-func (m *module) skipBlockType(b []byte, p int) int {
-	if p < len(b) && (b[p] == blockEmpty || isValueType(b[p])) {
-		return p + 1
+// blockType returns how many values a block takes and leaves.
+func (m *module) blockType(b []byte, p int) (typeInfo, int) {
+	if p < len(b) && b[p] == blockEmpty {
+		return typeInfo{}, p + 1
+	}
+	if p < len(b) && isValueType(b[p]) {
+		return typeInfo{results: 1}, p + 1
 	}
 	at := p
 	i, p := leb(b, p)
@@ -73,7 +77,7 @@ func (m *module) skipBlockType(b []byte, p int) int {
 		unsupported(at, "unknown block type", "build for the core specification 2.0")
 	}
 	m.needType(i, at)
-	return p
+	return m.types[i], p
 }
 
 func skipSelectType(b []byte, p int) int {
@@ -98,8 +102,8 @@ func skipRefType(b []byte, p int) int {
 
 // skipVector skips the sub-opcode of a vector instruction and its immediates.
 // A sub-opcode from 0x80 on takes two bytes, the second of which is 1; no other
-// form is accepted, because decoders disagree about it.
-func skipVector(b []byte, p int) int {
+// form is accepted, because decoders disagree about it. It returns the sub-opcode.
+func skipVector(b []byte, p int) (uint32, int) {
 	at := p
 	op, p := leb(b, p)
 	if op > 0xff {
@@ -121,7 +125,7 @@ func skipVector(b []byte, p int) int {
 	default:
 		malformed(at, "unknown vector opcode %#x", op)
 	}
-	return p
+	return op, p
 }
 
 // skipBulk skips the sub-opcode of a bulk or saturating instruction and its

@@ -20,6 +20,9 @@ func (m *module) readTypes(r *reader) {
 		t := typeInfo{at: len(m.values)}
 		t.params = m.readTypeVector(r, "parameters")
 		t.results = m.readTypeVector(r, "results")
+		if limit := m.limits.TypeValues; len(m.values) > limit {
+			overLimit(at, "parameters and results of all types", uint64(len(m.values)), limit, "TypeValues", "")
+		}
 		m.types = append(m.types, t)
 	}
 	r.done()

@@ -13,6 +13,8 @@ type typeInfo struct {
 	params, results int
 }
 
+func (t typeInfo) values() int { return t.params + t.results }
+
 type tableInfo struct {
 	elem     byte
 	min, max uint32 // max is 2^32-1 if there is none
