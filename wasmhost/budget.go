@@ -9,9 +9,18 @@ import (
 )
 
 // fuelSlice is how much fuel a guest gets before the host looks at the clock
-// again and lets other goroutines and the garbage collector have their turn:
-// 0.2 to 1 ms of running.
-const fuelSlice = 100_000
+// again. Native code cannot be interrupted: until then the garbage collector,
+// and with it the process, may have to wait. A slice is some 10 us of ordinary
+// code, and some 20 ms of code that does nothing but miss the caches.
+const fuelSlice = 4000
+
+// longestSlice is the most time that one slice is charged for. What is beyond it
+// was not the guest's: the operating system ran something else, or had used up
+// what the process may have.
+const longestSlice = 10 * time.Millisecond
+
+// turn is how long a guest runs before others have theirs.
+const turn = 100 * time.Microsecond
 
 // epoch makes a monotonic clock out of time.Since, which reads less than
 // time.Now does.
@@ -22,17 +31,22 @@ func monotonic() time.Duration { return time.Since(epoch) }
 // budget bounds one call into a guest. The metered module counts its fuel down
 // in a global of its own and calls yield when it is gone.
 type budget struct {
-	fuel     api.MutableGlobal
-	left     int64         // fuel not handed out yet
-	limit    time.Duration // how long the call may run
-	deadline time.Duration // on the monotonic clock; 0 until the first yield
+	fuel  api.MutableGlobal
+	left  int64         // fuel not handed out yet
+	limit time.Duration // how long the call may run
+	spent time.Duration // how long it has run
+
+	// On the monotonic clock; 0 until the first yield.
+	slice time.Duration // when the slice began
+	turn  time.Duration // when the turn began
+	most  time.Duration // that the slice is charged for
 }
 
 // start begins a call that may run for limit and burn fuel. The clock is first
 // read when the first slice of fuel is gone: short calls never pay for it.
 func (b *budget) start(limit time.Duration, fuel int64) {
 	slice := min(fuel, fuelSlice)
-	b.limit, b.deadline = limit, 0
+	b.limit, b.spent, b.slice = limit, 0, 0
 	b.left = fuel - slice
 	if b.fuel != nil { // nil while the start function runs
 		b.fuel.Set(uint64(slice))
@@ -49,10 +63,12 @@ func (b *budget) startUnmetered(limit time.Duration) {
 // the guest's.
 func (b *budget) yield(fuel api.MutableGlobal) {
 	now := monotonic()
-	if b.deadline == 0 {
-		b.deadline = now + b.limit
+	if b.slice == 0 {
+		b.turn = now
+	} else {
+		b.spent += min(now-b.slice, b.most)
 	}
-	if now > b.deadline {
+	if b.spent > b.limit {
 		panic(errTime)
 	}
 	owed := int64(fuel.Get())
@@ -66,8 +82,13 @@ func (b *budget) yield(fuel api.MutableGlobal) {
 	b.left -= slice
 	fuel.Set(uint64(owed + slice))
 
-	runtime.Gosched()
-	b.deadline += monotonic() - now
+	b.most = longestSlice * time.Duration(max(1, slice/fuelSlice))
+	if now-b.turn >= turn {
+		runtime.Gosched()
+		now = monotonic()
+		b.turn = now
+	}
+	b.slice = now
 }
 
 // charge makes the guest pay for work that the host does for it, so that a loop
