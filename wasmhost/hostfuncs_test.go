@@ -324,6 +324,7 @@ func TestWASI(t *testing.T) {
 	  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $stat (param i32 i32) (result i32)))
 	  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
 	  ;; PRELUDE
+	  (data (i32.const 500) "\10\27\00\00\10\27\00\00\10\27\00\00\10\27\00\00")  ;; two iovecs of 10,000 bytes
 	  (data (i32.const 0) "\01\30\01\00\08\00\00\00r")  ;; SET_HEADER r, 8 bytes at 9
 	  (data (i32.const 100) "\6e\00\00\00\05\00\00\00")  ;; an iovec: address 110, length 5
 	  (data (i32.const 110) "ab\ncd")
@@ -338,6 +339,7 @@ func TestWASI(t *testing.T) {
 	      (i64.store (i32.const 200) (i64.const -1))
 	      (drop (call $env (i32.const 200) (i32.const 204))) (return (call $answer (i64.load (i32.const 200))))))
 	    (if (i32.eq (local.get $c) (i32.const 0x65)) (then (drop (call $write (i32.const 1) (i32.const 100) (i32.const 1) (i32.const 200))) (return (call $answer (i64.load32_u (i32.const 200))))))
+	    (if (i32.eq (local.get $c) (i32.const 0x6c)) (then (drop (call $write (i32.const 1) (i32.const 500) (i32.const 2) (i32.const 200))) (return (call $answer (i64.load32_u (i32.const 200))))))
 	    (if (i32.eq (local.get $c) (i32.const 0x66)) (then (return (call $answer (i64.extend_i32_u (call $write (i32.const 3) (i32.const 100) (i32.const 1) (i32.const 200)))))))
 	    (if (i32.eq (local.get $c) (i32.const 0x67)) (then (return (call $answer (i64.extend_i32_u (call $seek (i32.const 1) (i64.const 0) (i32.const 0) (i32.const 200)))))))
 	    (if (i32.eq (local.get $c) (i32.const 0x68)) (then (drop (call $stat (i32.const 1) (i32.const 200))) (return (call $answer (i64.load (i32.const 200))))))
@@ -376,6 +378,7 @@ func TestWASI(t *testing.T) {
 		{"j", 77},
 		{"b", 1_003_000}, // a sleep moves the clock
 		{"k", wasiInval},
+		{"l", maxWrite}, // of 20,000 bytes
 	} {
 		env := message(c.do)
 		var d router.Decision

@@ -187,13 +187,17 @@ func TestHostFunctionsCostFuel(t *testing.T) {
 		"random":    `(call $random (i32.const 0) (i32.const 8192))`,
 		"log":       `(call $log (i32.const 3) (i32.const 0) (i32.const 10))`,
 		"fd_write":  `(drop (call $write (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 8)))`,
+		// Its value is rendered although there is no room for it.
+		"header_get": `(drop (call $header (i32.const 16) (i32.const 4) (i32.const 0) (i32.const 0)))`,
 	} {
 		module := wat(t, `(module
 		  (import "router" "body_read" (func $read (param i32 i32 i32) (result i32)))
 		  (import "router" "random" (func $random (param i32 i32)))
 		  (import "router" "log" (func $log (param i32 i32 i32)))
+		  (import "router" "header_get" (func $header (param i32 i32 i32 i32) (result i32)))
 		  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
 		  ;; PRELUDE
+		  (data (i32.const 16) "deep")
 		  (func (export "router_decide") (param i32 i32) (result i64)
 		    (local $i i32)
 		    (loop $l
@@ -202,7 +206,11 @@ func TestHostFunctionsCostFuel(t *testing.T) {
 		      (br_if $l (i32.lt_u (local.get $i) (i32.const 100))))
 		    (i64.const 0)))`)
 		h := newHost(t, Config{Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
-		for fuel, want := range map[int64]string{3000: ClassDeadline, 10_000_000: ""} {
+		few := int64(3000)
+		if name == "header_get" {
+			few = 50_000 // what the calls alone cost, many times
+		}
+		for fuel, want := range map[int64]string{few: ClassDeadline, 10_000_000: ""} {
 			f, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: module, Limits: Limits{Fuel: fuel}})
 			if err != nil {
 				t.Fatal(err)
@@ -212,7 +220,9 @@ func TestHostFunctionsCostFuel(t *testing.T) {
 				t.Fatal(err)
 			}
 			var d router.Decision
-			err = in.Run(context.Background(), router.Decide, message(strings.Repeat("x", 65536)), &d)
+			env := message(strings.Repeat("x", 65536))
+			env.SetHeader("deep", map[string]any{"x": strings.Repeat("y", 4096)})
+			err = in.Run(context.Background(), router.Decide, env, &d)
 			if want == "" && err != nil || want != "" && (err == nil || classOf(t, err) != want) {
 				t.Errorf("%s with %d of fuel: %v", name, fuel, err)
 			}

@@ -109,6 +109,10 @@ func wasiPoll(g *guest, mem api.Memory, stack []uint64) {
 	stack[0] = wasiOK
 }
 
+// maxWrite is how much one fd_write takes; of more it takes a part, as a pipe
+// does. No yield can end the call before it has looked at all of that.
+const maxWrite = 16 << 10
+
 func wasiWrite(g *guest, mem api.Memory, stack []uint64) {
 	fd, count := uint32(stack[0]), uint32(stack[2])
 	if fd != 1 && fd != 2 {
@@ -120,15 +124,16 @@ func wasiWrite(g *guest, mem api.Memory, stack []uint64) {
 		return
 	}
 	vecs := guestView(mem, stack[1], uint64(count)*8)
-	var written uint32
+	written := 0
 	for i := range int(count) {
 		v := le64(vecs[8*i:])
 		text := guestView(mem, v&0xffffffff, v>>32)
+		text = text[:min(len(text), maxWrite-written)]
 		g.write(fd, text)
-		g.budget.charge(int64(len(text) / bytesPerFuel))
-		written += uint32(len(text))
+		written += len(text)
 	}
-	if !mem.WriteUint32Le(uint32(stack[3]), written) {
+	g.budget.charge(int64(count) + int64(written))
+	if !mem.WriteUint32Le(uint32(stack[3]), uint32(written)) {
 		panicOutside()
 	}
 	stack[0] = wasiOK
