@@ -26,10 +26,11 @@ type guest struct {
 	mod    api.Module
 	mem    api.Memory
 
-	handlers [router.NumStages]api.Function
-	buffer   api.Function
-	goodbye  api.Function // router_close; may be nil
-	stack    [2]uint64
+	handlers [router.NumStages]function
+	buffer   function
+	goodbye  function // router_close; there may be none
+	running  *function
+	stack    [2]uint64 // arguments and result
 
 	bufPtr, bufCap uint32
 	needs          needs
@@ -83,15 +84,15 @@ func (f *Filter) newGuest() (_ *guest, err error) {
 	}
 	g.budget.fuel = fuel
 	fuel.Set(fuelSlice)
-	g.buffer = mod.ExportedFunction("router_buffer")
-	g.goodbye = mod.ExportedFunction("router_close")
+	g.buffer = findFunction(mod, "router_buffer")
+	g.goodbye = findFunction(mod, "router_close")
 	for s := range router.NumStages {
 		if f.stages.Has(router.Stage(s)) {
-			g.handlers[s] = mod.ExportedFunction(handlerName(router.Stage(s)))
+			g.handlers[s] = findFunction(mod, handlerName(router.Stage(s)))
 		}
 	}
-	if start := mod.ExportedFunction("_initialize"); start != nil {
-		if err := g.call(start); err != nil {
+	if start := findFunction(mod, "_initialize"); start.Function != nil {
+		if err := g.call(&start); err != nil {
 			return nil, fmt.Errorf("_initialize: %w", err)
 		}
 	}
@@ -108,8 +109,8 @@ func (f *Filter) newGuest() (_ *guest, err error) {
 
 // init hands the configuration over.
 func (g *guest) init() error {
-	start := g.mod.ExportedFunction("router_init")
-	if start == nil {
+	start := findFunction(g.mod, "router_init")
+	if start.Function == nil {
 		return nil
 	}
 	g.needs = needsAll
@@ -120,7 +121,7 @@ func (g *guest) init() error {
 		return fail
 	}
 	g.stack = [2]uint64{uint64(g.bufPtr), uint64(n)}
-	if err := g.call(start); err != nil {
+	if err := g.call(&start); err != nil {
 		return err
 	}
 	data, fail := g.result()
@@ -137,11 +138,11 @@ func (g *guest) init() error {
 }
 
 func (g *guest) readNeeds() (needs, error) {
-	fn := g.mod.ExportedFunction("router_needs")
-	if fn == nil {
+	fn := findFunction(g.mod, "router_needs")
+	if fn.Function == nil {
 		return needsAll, nil
 	}
-	if err := g.call(fn); err != nil {
+	if err := g.call(&fn); err != nil {
 		return needs{}, err
 	}
 	v := g.stack[0]
@@ -158,12 +159,24 @@ func (g *guest) readNeeds() (needs, error) {
 
 // call runs one function of the guest within the budget that is running.
 // Arguments and result are in g.stack.
-func (g *guest) call(fn api.Function) error {
+func (g *guest) call(fn *function) error {
+	g.running = fn
 	if err := fn.CallWithStack(g, g.stack[:]); err != nil {
 		full := g.memory || int64(g.mem.Size()) > g.filter.limits.Memory*7/8
 		return classify(err, full)
 	}
+	if fn.stackSize() > keptStack {
+		*fn = findFunction(g.mod, fn.name)
+	}
 	return nil
+}
+
+// yield is called by the guest when its fuel is gone.
+func (g *guest) yield() {
+	if g.running != nil && g.running.stackSize() > maxStack {
+		panic(&guestFault{class: ClassTrap, text: "stack overflow"})
+	}
+	g.budget.yield(g.budget.fuel)
 }
 
 // put writes the frame of env to the guest's input buffer and makes it larger
@@ -201,7 +214,7 @@ func (g *guest) growBuffer(n int) *failure {
 		want = uint32(n)
 	}
 	g.stack[0] = uint64(want)
-	if err := g.call(g.buffer); err != nil {
+	if err := g.call(&g.buffer); err != nil {
 		return asFailure(err)
 	}
 	ptr := uint32(g.stack[0])
@@ -264,7 +277,7 @@ func (g *guest) run(stage router.Stage, env *router.Envelope, d *router.Decision
 		return fail
 	}
 	g.stack = [2]uint64{uint64(g.bufPtr), uint64(n)}
-	if err := g.call(g.handlers[stage]); err != nil {
+	if err := g.call(&g.handlers[stage]); err != nil {
 		return asFailure(err)
 	}
 	data, fail := g.result()
@@ -294,10 +307,10 @@ func (g *guest) setTarget(stage router.Stage, d *router.Decision) {
 
 // farewell calls router_close and frees the instance.
 func (g *guest) farewell() {
-	if g.goodbye != nil {
+	if g.goodbye.Function != nil {
 		g.budget.start(10*time.Millisecond, g.filter.limits.Fuel)
 		// Best effort: a filter that fails here fails nobody.
-		_ = g.call(g.goodbye)
+		_ = g.call(&g.goodbye)
 	}
 	g.discard()
 }

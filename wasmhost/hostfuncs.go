@@ -76,7 +76,7 @@ func instantiateHost(ctx context.Context, r wazero.Runtime) error {
 			if g.budget.fuel == nil { // the start function runs, nothing is looked up yet
 				g.budget.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
 			}
-			g.budget.yield(g.budget.fuel)
+			g.yield()
 		}), nil, nil).Export(meter.FuelFunction).Instantiate(ctx)
 	return err
 }
@@ -125,11 +125,16 @@ func hostHeaderGet(g *guest, mem api.Memory, stack []uint64) {
 		return
 	}
 	var w frameWriter
-	if _, _, err := g.frame.value(&w, value); err != nil {
+	typ, _, err := g.frame.value(&w, value)
+	if err != nil {
 		panic(&guestFault{class: ClassInvalid, text: err.Error()})
 	}
-	if n := w.off; n <= int(uint32(stack[3])) {
-		g.budget.charge(int64(n / bytesPerFuel))
+	n := w.off
+	g.budget.charge(int64(n / bytesPerFuel))
+	if typ == typeNested { // rendered to be measured, and again to be written
+		g.budget.charge(2 * int64(n))
+	}
+	if n <= int(uint32(stack[3])) {
 		w = frameWriter{buf: guestView(mem, stack[2], uint64(n))}
 		_, _, _ = g.frame.value(&w, value) // it was measured without error
 	}
