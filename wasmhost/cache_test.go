@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -170,6 +171,44 @@ func TestSameModuleManyTimes(t *testing.T) {
 		in.Close()
 		if err := f.Close(context.Background()); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// What the cache holds for a filter goes with the filter: a router that is
+// reloaded with changed filters must not keep the code of all of them.
+func TestCodeOfClosedFiltersIsFreed(t *testing.T) {
+	for _, dir := range []string{"", filepath.Join(t.TempDir(), "cache")} {
+		h := newHost(t, Config{CacheDir: dir})
+		compiled := func() (n int) {
+			engines := reflect.ValueOf(h.cache).Elem().FieldByName("engs")
+			for i := range engines.Len() {
+				if e := engines.Index(i); !e.IsNil() {
+					n += e.Elem().Elem().FieldByName("compiledModules").Len()
+				}
+			}
+			return n
+		}
+		for range 2 {
+			var open []*Filter
+			for range 2 { // of the same module
+				f, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: watFile(t, "pass")})
+				if err != nil {
+					t.Fatal(err)
+				}
+				open = append(open, f)
+			}
+			if compiled() == 0 {
+				t.Error("nothing is compiled: the test looks at the wrong place")
+			}
+			for _, f := range open {
+				if err := f.Close(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+			if n := compiled(); n != 0 {
+				t.Errorf("cache %q: the code of %d modules is left", dir, n)
+			}
 		}
 	}
 }

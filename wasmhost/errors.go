@@ -101,11 +101,12 @@ func classify(err error, memoryFull bool) *failure {
 	case errors.As(err, &fault):
 		return &failure{class: fault.class, err: withFrame(fault, err)}
 	}
-	text := err.Error()
-	if strings.Contains(text, "(recovered by wazero)") {
+	// The first line is wazero's, those below name the guest's functions.
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	if strings.HasSuffix(first, "(recovered by wazero)") {
 		return &failure{class: ClassHost, err: err}
 	}
-	first, _, _ := strings.Cut(strings.TrimPrefix(text, "wasm error: "), "\n")
+	first = strings.TrimPrefix(first, "wasm error: ")
 	short := withFrame(errors.New(cutText(first, maxReason)), err)
 	if memoryFull {
 		return &failure{class: ClassMemory, err: fmt.Errorf("memory limit reached: %w", short)}

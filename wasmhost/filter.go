@@ -97,8 +97,9 @@ func (f *Filter) keepSpare(ctx context.Context) {
 		}
 		g, err := f.newGuest()
 		if err != nil {
-			// The lane that needs an instance will try and report itself.
-			f.logger.Warn("no spare instance", slog.Any("err", err))
+			// The lane that needs an instance will try and report itself; this
+			// may happen for every message.
+			f.logger.Debug("no spare instance", slog.Any("err", err))
 			continue
 		}
 		f.created.Add(1)

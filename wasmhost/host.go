@@ -115,6 +115,9 @@ type program struct {
 func (p program) close() {
 	// There is nothing to run and nothing to flush.
 	_ = p.runtime.Close(context.Background())
+	if p.compiled != nil { // the cache, which outlives the runtime, counts its users
+		_ = p.compiled.Close(context.Background())
+	}
 }
 
 // compile compiles a metered module. Callers with the same module wait for the

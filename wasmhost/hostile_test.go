@@ -16,7 +16,7 @@ import (
 
 // hostileLimits are small, so that the tests of what runs into them are quick.
 func hostileLimits() Limits {
-	return Limits{Time: 20 * time.Millisecond, Memory: 4 << 20}
+	return Limits{Time: 50 * time.Millisecond, Memory: 4 << 20}
 }
 
 // ticker measures how late an unrelated goroutine gets its turn.
@@ -126,4 +126,23 @@ func TestHostileCalls(t *testing.T) {
 	if diff := cmp.Diff(want, f.Stat().Stages[0].Failures); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func TestNamesOfFunctionsForgeNoClass(t *testing.T) {
+	module := wat(t, `(module
+	  ;; PRELUDE
+	  (func (export "router_decide") (param i32 i32) (result i64) (unreachable)))`)
+	// The name section of a module whose only handler is function 2.
+	names := []byte{1, 27, 1, 2, 24}
+	names = append(names, "x\n (recovered by wazero)\n"...)
+	custom := append([]byte{4}, "name"...)
+	custom = append(custom, names...)
+	module = append(append(module[:len(module):len(module)], 0, byte(len(custom))), custom...)
+	_, in := load(t, FilterConfig{Module: module})
+	var d router.Decision
+	err := in.Run(context.Background(), router.Decide, message(""), &d)
+	if got := classOf(t, err); got != ClassTrap || strings.Contains(err.Error(), "\n") {
+		t.Errorf("class %s: %v", got, err)
+	}
+	t.Log(err)
 }
