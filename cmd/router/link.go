@@ -110,11 +110,19 @@ func exists(queues []string) rpc.Topology {
 	return t
 }
 
-// ensure declares what a listener or server needs.
+// ensure declares what a listener or server needs, now and on every later
+// connection: what is transient goes with a restart of the broker. What exists
+// with other attributes is taken as it is.
 func (l *link) ensure(cmd *cobra.Command, b *amqp.Broker, t rpc.Topology) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
 	defer cancel()
-	return rpc.Ensure(ctx, declare(b), t)
+	if err := rpc.Ensure(ctx, declare(b), t); err != nil {
+		return err
+	}
+	if err := b.SetTopology(ctx, topology(t)); err != nil && !amqp.IsRefusal(err) {
+		return err
+	}
+	return nil
 }
 
 func (l *link) layout() rpc.Layout {
@@ -179,23 +187,26 @@ func (l *link) failed(err error) error {
 
 // declare lets rpc declare through a broker.
 func declare(b *amqp.Broker) rpc.Declare {
-	return func(ctx context.Context, t rpc.Topology) error {
-		var to amqp.Topology
-		for _, x := range t.Exchanges {
-			to.Exchanges = append(to.Exchanges, amqp.Exchange{
-				Name: x.Name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Passive: x.Passive,
-			})
-		}
-		for _, q := range t.Queues {
-			queue := amqp.Queue{Name: q.Name, Durable: q.Durable, Passive: q.Passive}
-			if q.Expires > 0 {
-				queue.Arguments = map[string]any{"x-expires": int32(q.Expires.Milliseconds())}
-			}
-			to.Queues = append(to.Queues, queue)
-		}
-		for _, bind := range t.Bindings {
-			to.Bindings = append(to.Bindings, amqp.Binding{Exchange: bind.Exchange, Queue: bind.Queue, Key: bind.Key})
-		}
-		return b.Declare(ctx, to)
+	return func(ctx context.Context, t rpc.Topology) error { return b.Declare(ctx, topology(t)) }
+}
+
+// topology returns what rpc wants declared in the broker adapter's words.
+func topology(t rpc.Topology) amqp.Topology {
+	var to amqp.Topology
+	for _, x := range t.Exchanges {
+		to.Exchanges = append(to.Exchanges, amqp.Exchange{
+			Name: x.Name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Passive: x.Passive,
+		})
 	}
+	for _, q := range t.Queues {
+		queue := amqp.Queue{Name: q.Name, Durable: q.Durable, Passive: q.Passive}
+		if q.Expires > 0 {
+			queue.Arguments = map[string]any{"x-expires": int32(q.Expires.Milliseconds())}
+		}
+		to.Queues = append(to.Queues, queue)
+	}
+	for _, bind := range t.Bindings {
+		to.Bindings = append(to.Bindings, amqp.Binding{Exchange: bind.Exchange, Queue: bind.Queue, Key: bind.Key})
+	}
+	return to
 }
