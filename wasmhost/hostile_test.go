@@ -16,7 +16,7 @@ import (
 
 // hostileLimits are small, so that the tests of what runs into them are quick.
 func hostileLimits() Limits {
-	return Limits{Time: 50 * time.Millisecond, Memory: 4 << 20}
+	return Limits{Time: 200 * time.Millisecond, Memory: 4 << 20}
 }
 
 // ticker measures how late an unrelated goroutine gets its turn.

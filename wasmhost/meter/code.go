@@ -223,9 +223,8 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			p = skipRefType(b, p)
 		case shapeVector:
 			var op uint32
-			if op, p = skipVector(b, p); op == vectorConst128 {
-				c.height++
-			}
+			op, p = skipVector(b, p)
+			c.height += int(vectorPushes[op])
 		case shapeBulk:
 			var charged helperKind
 			charged, p = m.skipBulk(b, p)

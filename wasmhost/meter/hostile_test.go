@@ -184,6 +184,20 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// The height of the operand stack is told from the opcodes alone. A long run of
+// vector code leaves it where it was.
+func TestVectorCodeKeepsTheStackLevel(t *testing.T) {
+	constant := append([]byte{0xfd, 0x0c}, make([]byte, 16)...)
+	shuffle := append([]byte{0xfd, 0x0d}, make([]byte, 16)...)
+	step := bytes.Join([][]byte{constant, constant, shuffle, {0xfd, 0x4d, 0xfd, 0x61}, constant, constant, {0xfd, 0x52, 0x1a}}, nil)
+	mustInstrument(t, function(nil, bytes.Repeat(step, 8000)), Limits{})
+	var e *Error
+	_, err := Instrument(function(nil, bytes.Repeat(constant, 8000)), Limits{})
+	if !errors.As(err, &e) || !strings.Contains(err.Error(), "LiveValues") {
+		t.Errorf("8000 vectors on the stack: %v", err)
+	}
+}
+
 // passing is a function (1000 values) -> (1000 values) of code, which may call
 // it, many times over.
 func passing(code ...byte) []byte {

@@ -162,9 +162,6 @@ const (
 	bulkTableFill  = 17
 )
 
-// vectorConst128 is the sub-opcode of v128.const.
-const vectorConst128 = 0x0c
-
 // vectorShape says what follows a vector sub-opcode.
 type vectorShape uint8
 
@@ -198,6 +195,26 @@ var vectors = func() (t [256]vectorShape) {
 	} {
 		t[hole] = vectorUnknown
 	}
+	return t
+}()
+
+// vectorPushes is by how many values the operand stack is higher after a vector
+// instruction: most take two and leave one.
+var vectorPushes = func() (t [256]int8) {
+	set := func(n int8, ranges ...int) {
+		for i := 0; i < len(ranges); i += 2 {
+			for op := ranges[i]; op <= ranges[i+1]; op++ {
+				t[op] = n
+			}
+		}
+	}
+	set(-1, 0x00, 0xff)
+	set(1, 0x0c, 0x0c)                                                                                     // constant
+	set(-2, 0x0b, 0x0b, 0x52, 0x52, 0x58, 0x5b)                                                            // stores, bitselect
+	set(0, 0x00, 0x0a, 0x5c, 0x5d, 0x0f, 0x16, 0x18, 0x19, 0x1b, 0x1b, 0x1d, 0x1d, 0x1f, 0x1f, 0x21, 0x21) // loads, splats, lanes read
+	set(0, 0x4d, 0x4d, 0x53, 0x53, 0x5e, 0x64, 0x67, 0x6a, 0x74, 0x75, 0x7a, 0x7a, 0x7c, 0x81, 0x83, 0x84) // one operand
+	set(0, 0x87, 0x8a, 0x94, 0x94, 0xa0, 0xa1, 0xa3, 0xa4, 0xa7, 0xaa, 0xc0, 0xc1, 0xc3, 0xc4, 0xc7, 0xca) // one operand
+	set(0, 0xe0, 0xe1, 0xe3, 0xe3, 0xec, 0xed, 0xef, 0xef, 0xf8, 0xff)                                     // one operand
 	return t
 }()
 
