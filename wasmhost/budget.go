@@ -36,6 +36,9 @@ type budget struct {
 	limit time.Duration // how long the call may run
 	spent time.Duration // how long it has run
 
+	crowd crowd // nil while the start function runs
+	place bool  // the call has a place in the crowd
+
 	// On the monotonic clock; 0 until the first yield.
 	slice time.Duration // when the slice began
 	turn  time.Duration // when the turn began
@@ -84,11 +87,29 @@ func (b *budget) yield(fuel api.MutableGlobal) {
 
 	b.most = longestSlice * time.Duration(max(1, slice/fuelSlice))
 	if now-b.turn >= turn {
-		runtime.Gosched()
+		b.giveWay()
 		now = monotonic()
 		b.turn = now
 	}
 	b.slice = now
+}
+
+// giveWay lets others run. A long call goes on once it has a place in the crowd.
+func (b *budget) giveWay() {
+	b.end()
+	runtime.Gosched()
+	if b.crowd != nil && b.spent >= longCall {
+		b.crowd.enter()
+		b.place = true
+	}
+}
+
+// end gives back what the call holds.
+func (b *budget) end() {
+	if b.place {
+		b.crowd.leave()
+		b.place = false
+	}
 }
 
 // charge makes the guest pay for work that the host does for it, so that a loop

@@ -82,7 +82,7 @@ func (f *Filter) newGuest() (_ *guest, err error) {
 	if !ok {
 		return nil, &failure{class: ClassHost, err: errors.New("the metered module has no fuel global")}
 	}
-	g.budget.fuel = fuel
+	g.budget.fuel, g.budget.crowd = fuel, f.host.crowd
 	fuel.Set(fuelSlice)
 	g.buffer = findFunction(mod, "router_buffer")
 	g.goodbye = findFunction(mod, "router_close")
@@ -161,7 +161,9 @@ func (g *guest) readNeeds() (needs, error) {
 // Arguments and result are in g.stack.
 func (g *guest) call(fn *function) error {
 	g.running = fn
-	if err := fn.CallWithStack(g, g.stack[:]); err != nil {
+	err := fn.CallWithStack(g, g.stack[:])
+	g.budget.end()
+	if err != nil {
 		full := g.memory || int64(g.mem.Size()) > g.filter.limits.Memory*7/8
 		return classify(err, full)
 	}

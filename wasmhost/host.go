@@ -17,6 +17,7 @@ import (
 type Host struct {
 	logger  *slog.Logger
 	timeout time.Duration // of one compilation
+	crowd   crowd
 	cache   wazero.CompilationCache
 	onDisk  bool
 
@@ -35,7 +36,7 @@ func New(_ context.Context, cfg Config) (_ *Host, err error) {
 	if err := compilerWorks(); err != nil {
 		return nil, err
 	}
-	h := &Host{logger: cfg.Logger, timeout: cfg.CompileTimeout, filters: make(map[*Filter]struct{})}
+	h := &Host{logger: cfg.Logger, timeout: cfg.CompileTimeout, crowd: newCrowd(), filters: make(map[*Filter]struct{})}
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
 	}
