@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +38,9 @@ func TestTimeOfACall(t *testing.T) {
 				b := budget{fuel: g}
 				b.start(50*ms, 1e9)
 				defer func() {
-					if r := recover(); (r == errTime) != c.ended || r != nil && r != errTime {
+					r := recover()
+					err, _ := r.(error)
+					if ended := errors.Is(err, errTime); ended != c.ended || r != nil && !ended {
 						t.Errorf("ended with %v", r)
 					}
 				}()
