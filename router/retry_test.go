@@ -91,6 +91,7 @@ func TestDelayOfAFilterIsBounded(t *testing.T) {
 		}))
 		b.deliver("1", "x")
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if diff := cmp.Diff([]time.Duration{0, maxRetryDelay}, runs); diff != "" {
 			t.Error(diff)
 		}
