@@ -113,8 +113,9 @@ func TestRepliesOfOddPeers(t *testing.T) {
 		`{"_msg_id": "i", "result": false, "ending": false}`:                true,
 		`{"_msg_id": "i", "ending": true}`:                                  true,
 		`{"_msg_id": "i", "result": null, "failure": null, "ending":false}`: false,
+		`{"_msg_id": "i", "failure": "text", "ending": false}`:              true,
+
 		`{"_msg_id": "i"}`: false,
-		`{"_msg_id": "i", "failure": "text", "ending": false}`: true,
 	} {
 		if r, err := parse(text); err != nil || r.Ending != ending {
 			t.Errorf("%s: %+v, %v", text, r, err)
