@@ -2,7 +2,8 @@
 # Installs what the named jobs need and the machine lacks, with apt-get.
 #
 #   scripts/deps.sh demo    a RabbitMQ server
-#   scripts/deps.sh test    that, C and WebAssembly tools, oslo.messaging
+#   scripts/deps.sh test    that, compilers for filters in C, Rust and
+#                           AssemblyScript, WebAssembly tools, oslo.messaging
 #
 # Installing rabbitmq-server on Debian starts a broker on port 5672 for the
 # whole machine; this script keeps it from starting.
@@ -16,6 +17,20 @@ need() { # package, command that succeeds when it is there
 }
 tool() { command -v "$1" || test -x "/usr/lib/rabbitmq/bin/$1"; }
 
+has_wasm_std() { test -d "$(/usr/bin/rustc --print target-libdir --target wasm32-unknown-unknown)"; }
+
+# AssemblyScript's compiler comes from npm; 0.27 is the last that runs on the
+# Node.js 18 of Debian 12.
+asc=assemblyscript@0.27.37
+assemblyscript() {
+	npm=
+	tool asc >/dev/null && return
+	need nodejs tool node
+	need npm tool npm
+	npm="npm install --global --no-fund --no-audit --no-update-notifier $asc"
+}
+
+npm=
 broker() { need rabbitmq-server tool rabbitmq-server; }
 compilers() {
 	need gcc tool gcc # the race detector links with it
@@ -23,6 +38,9 @@ compilers() {
 	need clang tool clang
 	need lld tool wasm-ld
 	need wabt tool wat2wasm
+	need rustc test -x /usr/bin/rustc
+	need libstd-rust-dev-wasm32 has_wasm_std
+	assemblyscript
 	need python3-oslo.messaging /usr/bin/python3 -c 'import oslo_messaging'
 }
 for job in "$@"; do
@@ -35,30 +53,35 @@ for job in "$@"; do
 		;;
 	esac
 done
-test -n "$lacking" || exit 0
+test -n "$lacking$npm" || exit 0
 
 if ! command -v apt-get >/dev/null; then
-	echo "deps.sh: please install:$lacking (the names are Debian's)" >&2
+	echo "deps.sh: please install:$lacking (the names are Debian's)${npm:+; then run: $npm}" >&2
 	exit 1
 fi
 root=
 if [ "$(id -u)" != 0 ]; then
 	command -v sudo >/dev/null || {
-		echo "deps.sh: as root, run: apt-get install --no-install-recommends$lacking" >&2
+		echo "deps.sh: as root, run: apt-get install --no-install-recommends$lacking${npm:+; $npm}" >&2
 		exit 1
 	}
 	root=sudo
 fi
 
-# Package scripts ask policy-rc.d whether they may start a service; 101 is no.
-policy=/usr/sbin/policy-rc.d
-if ! [ -e $policy ]; then
-	trap '$root rm -f $policy' EXIT
-	trap 'exit 1' HUP INT TERM
-	printf '#!/bin/sh\nexit 101\n' | $root tee $policy >/dev/null
-	$root chmod 755 $policy
-fi
-echo "installing$lacking"
-$root apt-get update -q
-# shellcheck disable=SC2086
-$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $lacking
+packages() {
+	# Package scripts ask policy-rc.d whether they may start a service; 101 is no.
+	policy=/usr/sbin/policy-rc.d
+	if ! [ -e $policy ]; then
+		trap '$root rm -f $policy' EXIT
+		trap 'exit 1' HUP INT TERM
+		printf '#!/bin/sh\nexit 101\n' | $root tee $policy >/dev/null
+		$root chmod 755 $policy
+	fi
+	echo "installing$lacking"
+	$root apt-get update -q
+	# shellcheck disable=SC2086
+	$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $lacking
+}
+
+test -z "$lacking" || packages
+test -z "$npm" || $root $npm
