@@ -32,6 +32,7 @@
 package filter
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -237,6 +238,17 @@ func (m *Message) ConfigBool(name string, without bool) bool {
 		return v.Raw != "\x00"
 	}
 	return without
+}
+
+// ConfigRequire returns an error, for [OnInit] to return, that names the first of
+// the keys whose configured value is not a string with something in it.
+func (m *Message) ConfigRequire(names ...string) error {
+	for _, name := range names {
+		if s, ok := m.HeaderText(name); !ok || s == "" {
+			return errors.New(name + " is missing")
+		}
+	}
+	return nil
 }
 
 // ConfigList returns copies, to keep, of the strings of a configured array, or

@@ -104,6 +104,14 @@ func TestReadingAMessage(t *testing.T) {
 
 func TestConfiguration(t *testing.T) {
 	m := newMessage(t, map[string]any{"a": "x", "list.0": "p", "list.1": "q", "on": true}, nil, "{}")
+	if m.ConfigRequire("a") != nil {
+		t.Errorf("a is there, and required: %v", m.ConfigRequire("a"))
+	}
+	for _, name := range []string{"z", "on"} {
+		if err := m.ConfigRequire("a", name); err == nil || err.Error() != name+" is missing" {
+			t.Errorf("required %s: %v", name, err)
+		}
+	}
 	if m.ConfigText("a", "d") != "x" || m.ConfigText("z", "d") != "d" || !m.ConfigBool("on", false) || m.ConfigBool("off", false) {
 		t.Error("texts and booleans")
 	}
