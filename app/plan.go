@@ -136,7 +136,10 @@ func (t *table) plan() *Plan {
 // needs says in words what a filter reads.
 func needs(n wasmhost.Needs) string {
 	var reads []string
-	if n.Headers {
+	switch {
+	case n.Headers && len(n.HeaderNames) > 0:
+		reads = append(reads, "headers "+strings.Join(n.HeaderNames, " "))
+	case n.Headers:
 		reads = append(reads, "headers")
 	}
 	if n.Properties {

@@ -44,7 +44,11 @@ func benchmarkRun(b *testing.B, module []byte, env *router.Envelope) {
 
 func kilobyte() *router.Envelope { return message(strings.Repeat("x", 1024)) }
 
-func BenchmarkRouteC(b *testing.B)  { benchmarkRun(b, cGuest(b, "route"), kilobyte()) }
+func BenchmarkRouteC(b *testing.B) { benchmarkRun(b, cGuest(b, "route"), kilobyte()) }
+
+// BenchmarkRouteNeedsC is the same filter when it says what it reads.
+func BenchmarkRouteNeedsC(b *testing.B) { benchmarkRun(b, cGuest(b, "route_needs"), kilobyte()) }
+
 func BenchmarkRouteGo(b *testing.B) { benchmarkRun(b, goGuest(b), kilobyte()) }
 func BenchmarkPass(b *testing.B)    { benchmarkRun(b, watFile(b, "pass"), kilobyte()) }
 func BenchmarkRoute16K(b *testing.B) {

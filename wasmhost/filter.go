@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -66,12 +67,16 @@ type Needs struct {
 	Body, Headers, Properties bool
 	BodyPrefix                int  // bytes, if it reads no more than the body's beginning
 	Stateless                 bool // it may be replaced between two messages
+
+	// HeaderNames are the only headers it reads, sorted; empty means all, if
+	// Headers is true.
+	HeaderNames []string
 }
 
 // Needs returns what the filter said it reads.
 func (f *Filter) Needs() Needs {
 	n := f.needs
-	return Needs{Body: n.body, Headers: n.headers, Properties: n.props, BodyPrefix: int(n.prefix), Stateless: n.stateless}
+	return Needs{Body: n.body, Headers: n.headers, Properties: n.props, BodyPrefix: int(n.prefix), Stateless: n.stateless, HeaderNames: slices.Clone(n.names)}
 }
 
 func (f *Filter) deltaLimits() deltaLimits {

@@ -23,6 +23,7 @@ const (
 	flagNoHeader = 1 << 3
 	flagNoProps  = 1 << 4
 	flagConfig   = 1 << 5
+	flagSelected = 1 << 6
 )
 
 // Types of header values.
@@ -59,6 +60,7 @@ type needs struct {
 	body, headers, props bool
 	prefix               uint32 // with body false: bytes of the body wanted
 	stateless            bool
+	names                []string // with headers true: only these, if there are any
 }
 
 var needsAll = needs{body: true, headers: true, props: true}
@@ -118,9 +120,14 @@ func (f *frame) encode(buf []byte) (int, error) {
 		flags |= flagNoProps
 	}
 	headers := env.Headers()
-	if !f.needs.headers {
-		headers = nil
+	entries := len(headers)
+	switch {
+	case !f.needs.headers:
+		headers, entries = nil, 0
 		flags |= flagNoHeader
+	case len(f.needs.names) > 0:
+		entries = len(f.needs.names)
+		flags |= flagSelected
 	}
 	body := env.Body
 	if !f.needs.body {
@@ -137,7 +144,7 @@ func (f *frame) encode(buf []byte) (int, error) {
 	// What fits is written, and everything is counted, so that one pass either
 	// writes the frame or tells how much room it needs.
 	hdrOff := frameHead + 8*nProp
-	off := hdrOff + headerEntry*len(headers)
+	off := hdrOff + headerEntry*entries
 	fits := off <= len(buf)
 
 	if nProp > 0 {
@@ -156,45 +163,22 @@ func (f *frame) encode(buf []byte) (int, error) {
 		}
 	}
 
-	at := hdrOff
-	for key, value := range headers {
-		if len(key) > math.MaxUint16 {
-			return 0, errHeaderKey
-		}
-		keyOff := off
-		off += len(key)
-		hash := uint32(fnvBasis)
-		if off <= len(buf) {
-			// Names are short: copying while hashing costs less than a call.
-			to := buf[keyOff:off]
-			for i := range to {
-				to[i] = key[i]
-				hash = (hash ^ uint32(key[i])) * fnvPrime
+	w := headerWriter{frame: f, buf: buf, at: hdrOff, off: off}
+	if flags&flagSelected != 0 {
+		for _, name := range f.needs.names {
+			if value, ok := headers[name]; ok {
+				w.add(name, value)
 			}
 		}
-		valOff := off
-		var typ, flag uint8
-		if s, ok := value.(string); ok {
-			typ = typeUTF8
-			off = put(buf, off, s)
-		} else {
-			w := frameWriter{buf: buf, off: off}
-			var err error
-			if typ, flag, err = f.value(&w, value); err != nil {
-				return 0, err
-			}
-			off = w.off
+	} else {
+		for name, value := range headers {
+			w.add(name, value)
 		}
-		if fits {
-			e := buf[at : at+headerEntry : at+headerEntry]
-			le.PutUint32(e, uint32(keyOff))
-			le.PutUint32(e[4:], uint32(len(key))|uint32(typ)<<16|uint32(flag)<<24)
-			le.PutUint32(e[8:], uint32(valOff))
-			le.PutUint32(e[12:], uint32(off-valOff))
-			le.PutUint32(e[16:], hash)
-		}
-		at += headerEntry
 	}
+	if w.err != nil {
+		return 0, w.err
+	}
+	off = w.off
 
 	off = (off + 7) &^ 7
 	bodyOff := off
@@ -209,7 +193,7 @@ func (f *frame) encode(buf []byte) (int, error) {
 	le.PutUint32(h[8:], uint32(off))
 	le.PutUint32(h[12:], flags)
 	le.PutUint32(h[16:], uint32(hdrOff))
-	le.PutUint32(h[20:], uint32(len(headers)))
+	le.PutUint32(h[20:], uint32((w.at-hdrOff)/headerEntry))
 	le.PutUint32(h[24:], uint32(bodyOff))
 	le.PutUint32(h[28:], uint32(len(body)))
 	le.PutUint64(h[32:], uint64(len(env.Body)))
@@ -220,6 +204,59 @@ func (f *frame) encode(buf []byte) (int, error) {
 	le.PutUint64(h[64:], uint64(unixNano(env.Origin.Received)))
 	le.PutUint64(h[72:], 0)
 	return off, nil
+}
+
+// headerWriter writes headers, their entries from at on and their names and
+// values from off on. What does not fit is counted.
+type headerWriter struct {
+	frame   *frame
+	buf     []byte
+	at, off int
+	err     error
+}
+
+func (h *headerWriter) add(name string, value any) {
+	if h.err != nil {
+		return
+	}
+	if len(name) > math.MaxUint16 {
+		h.err = errHeaderKey
+		return
+	}
+	nameOff := h.off
+	off := nameOff + len(name)
+	hash := uint32(fnvBasis)
+	if off <= len(h.buf) {
+		// Names are short: copying while hashing costs less than a call.
+		to := h.buf[nameOff:off]
+		for i := range to {
+			to[i] = name[i]
+			hash = (hash ^ uint32(name[i])) * fnvPrime
+		}
+	}
+	valOff := off
+	var typ, flag uint8
+	if s, ok := value.(string); ok {
+		typ = typeUTF8
+		off = put(h.buf, off, s)
+	} else {
+		w := frameWriter{buf: h.buf, off: off}
+		if typ, flag, h.err = h.frame.value(&w, value); h.err != nil {
+			return
+		}
+		off = w.off
+	}
+	h.off = off
+	if at := h.at; at+headerEntry <= len(h.buf) {
+		le := binary.LittleEndian
+		e := h.buf[at : at+headerEntry : at+headerEntry]
+		le.PutUint32(e, uint32(nameOff))
+		le.PutUint32(e[4:], uint32(len(name))|uint32(typ)<<16|uint32(flag)<<24)
+		le.PutUint32(e[8:], uint32(valOff))
+		le.PutUint32(e[12:], uint32(off-valOff))
+		le.PutUint32(e[16:], hash)
+	}
+	h.at += headerEntry
 }
 
 // value writes one header value and returns its type and entry flags.

@@ -176,6 +176,8 @@ func TestFrameLeavesOutWhatIsNotNeeded(t *testing.T) {
 		{needsAll, 0, "body", 14, 3},
 		{needs{}, flagNoBody | flagNoHeader | flagNoProps, "", 0, 0},
 		{needs{headers: true}, flagNoBody | flagNoProps, "", 0, 3},
+		{needs{headers: true, names: []string{"absent", "n"}}, flagNoBody | flagNoProps | flagSelected, "", 0, 1},
+		{needs{names: []string{"n"}}, flagNoBody | flagNoHeader | flagNoProps, "", 0, 0},
 		{needs{props: true, prefix: 2}, flagBodyCut | flagNoHeader, "bo", 14, 0},
 		{needs{props: true, prefix: 4}, flagNoHeader, "body", 14, 0},
 		{needs{prefix: math.MaxUint32}, flagNoHeader | flagNoProps, "body", 0, 0},

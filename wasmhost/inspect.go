@@ -88,17 +88,18 @@ var (
 )
 
 var abiExports = map[string]signature{
-	"_initialize":   nothing,
-	"router_abi_1":  nothing,
-	"router_buffer": {types(i32), types(i32)},
-	"router_init":   handler,
-	"router_needs":  {nil, types(i64)},
-	"router_close":  nothing,
-	"router_decode": handler,
-	"router_unpack": handler,
-	"router_decide": handler,
-	"router_pack":   handler,
-	"router_encode": handler,
+	"_initialize":          nothing,
+	"router_abi_1":         nothing,
+	"router_buffer":        {types(i32), types(i32)},
+	"router_init":          handler,
+	"router_needs":         {nil, types(i64)},
+	"router_needs_headers": {nil, types(i64)},
+	"router_close":         nothing,
+	"router_decode":        handler,
+	"router_unpack":        handler,
+	"router_decide":        handler,
+	"router_pack":          handler,
+	"router_encode":        handler,
 }
 
 // checkExports reports what a module must export and does not.

@@ -108,6 +108,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"init that exits", FilterConfig{Module: imports(`(import "wasi_snapshot_preview1" "proc_exit" (func $x (param i32))) (func (export "_initialize") (call $x (i32.const 0)))`)}, ErrModule, []string{"_initialize: exit"}},
 		{"init that changes the message", FilterConfig{Module: imports(`(func (export "router_init") (param i32 i32) (result i64) (i32.store8 (i32.const 0) (i32.const 3)) (i64.const 8))`)}, ErrModule, []string{"can only report an error"}},
 		{"needs that mean nothing", FilterConfig{Module: imports(`(func (export "router_needs") (result i64) (i64.const 16))`)}, ErrModule, []string{"router_needs"}},
+		{"header names outside the memory", FilterConfig{Module: imports(`(func (export "router_needs_headers") (result i64) (i64.const 0xffff00000004))`)}, ErrModule, []string{"router_needs_headers: invalid", "outside the memory"}},
+		{"an empty header name", FilterConfig{Module: imports(`(func (export "router_needs_headers") (result i64) (i64.const 0x800000002))`)}, ErrModule, []string{"a header name of 0 bytes"}},
+		{"too many bytes of header names", FilterConfig{Module: imports(`(func (export "router_needs_headers") (result i64) (i64.const 0x80000ffff))`)}, ErrModule, []string{"65535 bytes of names"}},
+		{"too many header names", FilterConfig{Module: imports(`(data (i32.const 8) "` + strings.Repeat(`a\00`, 64) + `a") (func (export "router_needs_headers") (result i64) (i64.const 0x800000081))`)}, ErrModule, []string{"65 names; 64 are allowed"}},
 		{"buffer of 0", FilterConfig{Module: imports(`(func (export "router_init") (param i32 i32) (result i64) (i64.const 0))`), Limits: Limits{Memory: 65536}}, nil, nil},
 		{"data out of range", FilterConfig{Module: imports(`(data (i32.const 65534) "abcd")`)}, ErrModule, nil},
 		{

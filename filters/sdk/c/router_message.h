@@ -9,6 +9,25 @@ enum {
     RF_STATELESS = 1 << 8, /* no state is kept between messages */
 };
 
+/* rf_need_header, called in RF_INIT, names a header that the filter reads: only
+   those named are then handed over, which makes calls cheaper. False when there
+   are more than 64, or too long ones. */
+static char rf_names[4096];
+static uint32_t rf_names_len, rf_names_count;
+
+RF_API bool rf_need_header(rf_str name) {
+    uint32_t at = rf_names_len + (rf_names_count > 0);
+    if (name.n == 0 || name.n > 255 || rf_names_count == 64 || at + name.n > sizeof rf_names) return false;
+    if (rf_names_count++ > 0) rf_names[rf_names_len] = 0;
+    __builtin_memcpy(rf_names + at, name.p, name.n);
+    rf_names_len = at + name.n;
+    return true;
+}
+
+RF_EXPORT("router_needs_headers") int64_t rf_export_names(void) {
+    return rf_names_len == 0 ? 0 : (int64_t)((uint64_t)(uint32_t)rf_names << 32 | rf_names_len);
+}
+
 /* RF_NEEDS tells the host what to hand over; without it, everything. */
 #define RF_NEEDS(bits) \
     RF_EXPORT("router_needs") int64_t rf_needs(void) { return (int64_t)(bits); }

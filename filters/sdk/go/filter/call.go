@@ -59,6 +59,13 @@ func (d *Delta) result() int64 {
 	return int64(at<<32 | uint64(len(d.buf)))
 }
 
+func names(b []byte) int64 {
+	if len(b) == 0 {
+		return 0
+	}
+	return int64(uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))<<32 | uint64(len(b)))
+}
+
 // configure runs OnInit.
 func configure(m *Message, d *Delta) {
 	if OnInit == nil {

@@ -21,6 +21,9 @@ func exportInit(at, n uint32) int64 { return Handle(at, n, configure) }
 //go:wasmexport router_needs
 func exportNeeds() int64 { return Needs }
 
+//go:wasmexport router_needs_headers
+func exportNeedsHeaders() int64 { return names(needed) }
+
 func frameAt(_, n uint32) []byte { return input[:n] }
 
 //go:wasmimport router log
