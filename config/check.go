@@ -40,7 +40,8 @@ func (c *Config) check(b *binder) {
 	c.checkBroker(b)
 	c.checkTopology(b)
 	for _, name := range b.filters {
-		c.checkFilter(b, name, c.Filters[name])
+		b.labelName("filters", name)
+		checkFilter(b, []string{"filters", name}, c.Filters[name], c.Process)
 	}
 	for _, name := range sortedKeys(c.Routes) {
 		c.checkRoute(b, name, c.Routes[name])
@@ -85,9 +86,9 @@ func (b *binder) amqpName(path []string, name string) {
 	}
 }
 
-func (c *Config) checkFilter(b *binder, name string, f Filter) {
-	at := func(keys ...string) []string { return append([]string{"filters", name}, keys...) }
-	b.labelName(at()...)
+// checkFilter judges one filter's table, which is at the path table.
+func checkFilter(b *binder, table []string, f Filter, p Process) {
+	at := func(keys ...string) []string { return slices.Concat(table, keys) }
 	if f.SHA256 != "" && !regexp.MustCompile(`^[0-9a-fA-F]{64}$`).MatchString(f.SHA256) {
 		b.refuse(at("sha256"), "write the 64 hexadecimal digits that sha256sum prints", "not a SHA-256")
 	}
@@ -96,14 +97,18 @@ func (c *Config) checkFilter(b *binder, name string, f Filter) {
 			b.refuse(at("path"), "write stock:NAME", "names no stock filter")
 		}
 	} else if f.Path != "" {
-		if c.Process.RequirePins && f.SHA256 == "" && !b.bad(at("sha256")...) {
+		if p.RequirePins && f.SHA256 == "" && !b.bad(at("sha256")...) {
 			b.refuse(at(), "add sha256 = ..., or set process.require_pins = false", "has no sha256")
+		}
+		outside := "move the file, or set process.allow_outside_paths = true"
+		if table == nil {
+			outside = "a filter.toml and its module lie in one directory"
 		}
 		switch {
 		case strings.ContainsRune(f.Path, 0):
 			b.refuse(at("path"), "take it out", "holds a NUL character")
-		case !c.Process.AllowOutsidePaths && !filepath.IsLocal(f.Path):
-			b.refuse(at("path"), "move the file, or set process.allow_outside_paths = true", "leads out of the configuration's directory")
+		case !p.AllowOutsidePaths && !filepath.IsLocal(f.Path):
+			b.refuse(at("path"), outside, "leads out of the configuration's directory")
 		}
 	}
 	if f.Limits.Fuel > 0 && f.Limits.Fuel < 1000 {

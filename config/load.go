@@ -54,31 +54,11 @@ func Parse(name string, data []byte, dir string) (*Config, []Warning, error) {
 }
 
 func parse(name string, data []byte, dir string, o Options) (*Config, []Warning, error) {
-	text := strings.TrimPrefix(string(data), "\xef\xbb\xbf")
-	doc := &document{name: name, dir: dir, root: &node{}, lines: newLines(text), hidden: map[string]bool{}}
-	if absolute, err := filepath.Abs(dir); err == nil {
-		doc.dir = absolute
-	}
-	if e := doc.readable(text); e != nil {
+	doc, tree, e := parseDocument(name, data, dir)
+	if e != nil {
 		return nil, nil, Errors{e}
 	}
-	root, tooDeep := scan(text)
-	if tooDeep >= 0 {
-		return nil, nil, Errors{doc.offsetError(tooDeep, problem{fmt.Sprintf("nested more than %d deep", maxDepth), "use fewer levels"})}
-	}
-	var tree map[string]any
-	if _, err := toml.Decode(text, &tree); err != nil {
-		return nil, nil, Errors{doc.syntaxError(text, err)}
-	}
-	doc.root = root
-
-	if o.Env == nil {
-		o.Env = os.LookupEnv
-	}
-	if o.open == nil {
-		o.open = openFile
-	}
-	b := &binder{doc: doc, options: o, preset: Default(), failed: map[string]bool{}}
+	b := newBinder(doc, o)
 	c := &b.preset.Config
 	b.structure(nil, tree, reflect.ValueOf(c).Elem())
 	c.complete(b)
@@ -90,6 +70,38 @@ func parse(name string, data []byte, dir string, o Options) (*Config, []Warning,
 	}
 	c.doc = doc
 	return c, b.warnings, nil
+}
+
+// parseDocument makes a tree of a TOML text, with the positions of its keys.
+func parseDocument(name string, data []byte, dir string) (*document, map[string]any, *Error) {
+	text := strings.TrimPrefix(string(data), "\xef\xbb\xbf")
+	doc := &document{name: name, dir: dir, root: &node{}, lines: newLines(text), hidden: map[string]bool{}}
+	if absolute, err := filepath.Abs(dir); err == nil {
+		doc.dir = absolute
+	}
+	if e := doc.readable(text); e != nil {
+		return nil, nil, e
+	}
+	root, tooDeep := scan(text)
+	if tooDeep >= 0 {
+		return nil, nil, doc.offsetError(tooDeep, problem{fmt.Sprintf("nested more than %d deep", maxDepth), "use fewer levels"})
+	}
+	var tree map[string]any
+	if _, err := toml.Decode(text, &tree); err != nil {
+		return nil, nil, doc.syntaxError(text, err)
+	}
+	doc.root = root
+	return doc, tree, nil
+}
+
+func newBinder(doc *document, o Options) *binder {
+	if o.Env == nil {
+		o.Env = os.LookupEnv
+	}
+	if o.open == nil {
+		o.open = openFile
+	}
+	return &binder{doc: doc, options: o, preset: Default(), failed: map[string]bool{}}
 }
 
 func sortByPosition[T any](list []T, of func(T) *Error) {
@@ -213,8 +225,12 @@ func (c *Config) Errorf(keys []string, hint, format string, args ...any) *Error 
 	if doc == nil {
 		doc = &document{root: &node{}, lines: newLines("")}
 	}
+	return doc.errorf(keys, hint, format, args...)
+}
+
+func (d *document) errorf(keys []string, hint, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	e := doc.error(keys, problem{err.Error(), hint})
+	e := d.error(keys, problem{err.Error(), hint})
 	e.Err = errors.Unwrap(err)
 	return e
 }

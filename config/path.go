@@ -46,6 +46,11 @@ func (c *Config) open(path string) (*os.File, error) {
 		}
 		return openFile(path)
 	}
+	return openWithin(dir, path)
+}
+
+// openWithin opens a file that lies in dir, symbolic links resolved.
+func openWithin(dir, path string) (*os.File, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
