@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wasmrouter/router/config"
-	"github.com/wasmrouter/router/filters"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/wasmhost"
 )
@@ -130,11 +129,7 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 			continue
 		}
 		group.Go(func() error {
-			filter, err := b.host.Load(ctx, wasmhost.FilterConfig{
-				Name: name, Module: module, SHA256: f.SHA256, Stages: f.Stages,
-				Config: f.Config, Limits: limits(f.Limits),
-				Grants: wasmhost.Grants{Clock: f.Grants.Clock, Random: f.Grants.Random, Metrics: f.Grants.Metrics},
-			})
+			filter, err := b.host.Load(ctx, FilterConfig(name, f, module))
 			loaded[i], failed[i] = loadedFilter{filter, f, sum}, err
 			return nil
 		})
@@ -189,20 +184,10 @@ func (e reworded) Unwrap() error { return e.err }
 
 // module reads a filter's bytes: built in, or a file.
 func (b *builder) module(name string) ([]byte, error) {
-	path := b.cfg.Filters[name].Path
-	kind, stock, ok := strings.Cut(path, ":")
-	if !ok || kind != "stock" && kind != "demo" {
-		return b.cfg.ReadFilter(name)
+	if module, ok, err := BuiltIn(b.cfg.Filters[name].Path); ok {
+		return module, err
 	}
-	if kind == "demo" {
-		stock = path
-	}
-	module, ok := filters.Lookup(stock)
-	if !ok {
-		known := slices.DeleteFunc(filters.List(), func(s string) bool { return strings.HasPrefix(s, "demo:") })
-		return nil, fmt.Errorf("there is no built-in filter %q; there are %s", stock, strings.Join(known, ", "))
-	}
-	return module, nil
+	return b.cfg.ReadFilter(name)
 }
 
 func limits(l config.Limits) wasmhost.Limits {
