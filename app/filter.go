@@ -17,7 +17,7 @@ func FilterConfig(name string, f config.Filter, module []byte) wasmhost.FilterCo
 	return wasmhost.FilterConfig{
 		Name: name, Module: module, SHA256: f.SHA256, Stages: f.Stages,
 		Config: f.Config, Limits: limits(f.Limits),
-		Grants: wasmhost.Grants{Clock: f.Grants.Clock, Random: f.Grants.Random, Metrics: f.Grants.Metrics},
+		Grants: wasmhost.Grants{Clock: f.Grants.Clock, Random: f.Grants.Random, Metrics: f.Grants.Metrics, KV: f.Grants.KV},
 	}
 }
 

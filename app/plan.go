@@ -94,7 +94,7 @@ func (t *table) plan() *Plan {
 				fp.Stages = append(fp.Stages, s.String())
 			}
 		}
-		for grant, given := range map[string]bool{"clock": c.Grants.Clock, "random": c.Grants.Random, "metrics": c.Grants.Metrics} {
+		for grant, given := range map[string]bool{"clock": c.Grants.Clock, "random": c.Grants.Random, "metrics": c.Grants.Metrics, "kv": c.Grants.KV} {
 			if given {
 				fp.Grants = append(fp.Grants, grant)
 			}
@@ -231,6 +231,9 @@ func (p *Plan) WriteText(w io.Writer) error {
 			grants = strings.Join(f.Grants, ", ")
 		}
 		fmt.Fprintf(tw, "  grants\t%s\n", grants)
+		if slices.Contains(f.Grants, "kv") {
+			fmt.Fprintf(tw, "  cache\t%s, entries live for %s at most\n", l.KVSize, l.KVTTL)
+		}
 		if err := tw.Flush(); err != nil {
 			return err
 		}

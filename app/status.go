@@ -88,6 +88,9 @@ func filterStat(f wasmhost.Stat) telemetry.FilterStat {
 		Name: f.Name, Lent: f.Live, Idle: f.Idle, Created: f.Created, Discarded: f.Discarded,
 		Recycled: f.Recycled, MemoryBytes: f.MemoryBytes, LogsDropped: f.LogsDropped,
 	}
+	if kv := f.KV; kv != nil {
+		s.KV = &telemetry.KVStat{Entries: kv.Entries, Bytes: kv.Bytes, Hits: kv.Hits, Misses: kv.Misses, Evictions: kv.Evictions}
+	}
 	for _, stage := range f.Stages {
 		s.Hooks = append(s.Hooks, telemetry.HookStat{Hook: stage.Stage.String(), Failures: stage.Failures, Duration: stage.Duration})
 	}

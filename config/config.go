@@ -176,6 +176,11 @@ type Limits struct {
 	// The most work of one call, in loop iterations and function entries: at
 	// least 1000, or 0 for the host's default of 1000000000.
 	Fuel int64 `toml:"fuel" json:"fuel" rule:"min=0"`
+	// The most bytes in the cache of the grant kv, over all instances. Each
+	// entry counts with its key, its value and 128 bytes.
+	KVSize Size `toml:"kv_size" json:"kv_size" rule:"min=4KiB,max=1GiB"`
+	// The longest that an entry of that cache lives.
+	KVTTL Duration `toml:"kv_ttl" json:"kv_ttl" rule:"min=1ms,max=720h"`
 }
 
 // Grants are what a filter is given besides the message.
@@ -186,6 +191,9 @@ type Grants struct {
 	Random bool `toml:"random" json:"random"`
 	// Its own metrics.
 	Metrics bool `toml:"metrics" json:"metrics"`
+	// A cache of keys and values that all instances of the filter share, in the
+	// router's memory.
+	KV bool `toml:"kv" json:"kv"`
 }
 
 // Route takes messages from one queue, through filters, to targets.

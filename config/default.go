@@ -44,6 +44,8 @@ func Default() Preset {
 				LogLines:   10,
 				Targets:    16,
 				Emit:       16,
+				KVSize:     MiB,
+				KVTTL:      Duration(time.Hour),
 			},
 		},
 		Route: Route{

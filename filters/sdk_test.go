@@ -39,7 +39,7 @@ func TestBothSDKsDoTheSame(t *testing.T) {
 			f, err := host.Load(ctx, wasmhost.FilterConfig{
 				Name: "all", Module: built(t, command),
 				Limits: wasmhost.Limits{Time: 10 * time.Second, StartTime: time.Minute},
-				Grants: wasmhost.Grants{Metrics: true},
+				Grants: wasmhost.Grants{Metrics: true, KV: true},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -73,6 +73,17 @@ func TestBothSDKsDoTheSame(t *testing.T) {
 			}
 
 			d.Reset()
+			kv := before.Clone()
+			if err := in.Run(ctx, router.Unpack, &kv, &d); err != nil {
+				t.Fatal(err)
+			}
+			const wantKV = "header again: bool true\nheader deleted: bool true\nheader first: bool true\nheader get: int64 5\n" +
+				"header none: bool true\nheader other: bool true\nheader refused: bool true\nheader set: bool true\nheader sum: int64 42\n" +
+				"header swapped: bool true\nheader taken: bool true\nheader value: string value\n"
+			if diff := cmp.Diff(wantKV, describe(&before, &kv, &d)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			d.Reset()
 			if err := in.Run(ctx, router.Pack, &env, &d); err != nil || d.Action != router.Retry || d.Delay != 250*time.Millisecond || d.Reason != "later" {
 				t.Errorf("pack: %+v, %v", d, err)
 			}
@@ -81,6 +92,17 @@ func TestBothSDKsDoTheSame(t *testing.T) {
 				t.Errorf("encode: %v", err)
 			}
 		})
+	}
+}
+
+// A module imports only what it calls: the SDKs bring no grant that a filter does
+// not need.
+func TestUnusedHostFunctionsAreNotImported(t *testing.T) {
+	for _, name := range []string{"content-router", "context-packer"} { // in C and in Go
+		info, err := wasmhost.Inspect(stock(t, name), wasmhost.Limits{})
+		if err != nil || len(info.Grants) > 0 {
+			t.Errorf("%s needs the grants %v, %v", name, info.Grants, err)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type descs struct {
 	filterDuration, filterFailures, filterInstances             *prometheus.Desc
 	filterCreated, filterDiscarded, filterRecycled              *prometheus.Desc
 	filterMemory, filterLogs, userCounter, userGauge, userTimes *prometheus.Desc
+	kvEntries, kvBytes, kvLookups, kvEvictions                  *prometheus.Desc
 
 	poolItems, poolMax, poolAcquires, poolWaits, poolWaiting *prometheus.Desc
 	poolWaitTime, poolMakeFailures, poolDiscards             *prometheus.Desc
@@ -58,6 +59,10 @@ func newDescs() *descs {
 	d.filterRecycled = desc("filter_instances_recycled_total", "Instances of a filter replaced because of size or age.", "filter")
 	d.filterMemory = desc("filter_memory_bytes", "Linear memory of a filter's lent instances.", "filter")
 	d.filterLogs = desc("filter_log_lines_dropped_total", "Log lines of a filter over its limit.", "filter")
+	d.kvEntries = desc("filter_kv_entries", "Entries in a filter's cache.", "filter")
+	d.kvBytes = desc("filter_kv_bytes", "Bytes that the entries of a filter's cache count for.", "filter")
+	d.kvLookups = desc("filter_kv_lookups_total", "Look-ups in a filter's cache, by whether there was an entry.", "filter", "result")
+	d.kvEvictions = desc("filter_kv_evictions_total", "Living entries of a filter's cache that made room for others.", "filter")
 	d.userCounter = desc("filter_user_total", "Counters that filters define.", "filter", "name")
 	d.userGauge = desc("filter_user_value", "Gauges that filters define.", "filter", "name")
 	d.userTimes = desc("filter_user_seconds", "Histograms of seconds that filters define.", "filter", "name")
@@ -166,6 +171,13 @@ func (c *collector) filter(e *emitter, f *FilterStat) {
 	e.counter(c.filterRecycled, float64(f.Recycled), f.Name)
 	e.gauge(c.filterMemory, float64(f.MemoryBytes), f.Name)
 	e.counter(c.filterLogs, float64(f.LogsDropped), f.Name)
+	if kv := f.KV; kv != nil {
+		e.gauge(c.kvEntries, float64(kv.Entries), f.Name)
+		e.gauge(c.kvBytes, float64(kv.Bytes), f.Name)
+		e.counter(c.kvLookups, float64(kv.Hits), f.Name, "hit")
+		e.counter(c.kvLookups, float64(kv.Misses), f.Name, "miss")
+		e.counter(c.kvEvictions, float64(kv.Evictions), f.Name)
+	}
 	for _, u := range f.User[:min(len(f.User), maxSeries)] {
 		switch u.Kind {
 		case UserCounter:

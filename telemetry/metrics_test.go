@@ -61,6 +61,7 @@ func everything() source {
 				{Hook: "pack", Duration: histogram(2 * time.Second)},
 			},
 			Lent: 403, Idle: 404, Created: 405, Discarded: 406, Recycled: 407, MemoryBytes: 408, LogsDropped: 409,
+			KV: &telemetry.KVStat{Entries: 411, Bytes: 412, Hits: 413, Misses: 414, Evictions: 415},
 			User: []telemetry.UserMetric{
 				{Name: "seen", Kind: telemetry.UserCounter, Value: 410},
 				{Name: "depth", Kind: telemetry.UserGauge, Value: -41.1},

@@ -45,7 +45,18 @@ type FilterStat struct {
 	MemoryBytes int64  // linear memory of the lent ones
 	LogsDropped uint64 // log lines over a limit
 
+	KV *KVStat // nil for filters without the grant kv
+
 	User []UserMetric
+}
+
+// KVStat is the cache that the instances of a filter share.
+type KVStat struct {
+	Entries   int
+	Bytes     int64  // as they count against the filter's limit
+	Hits      uint64 // look-ups that found an entry
+	Misses    uint64 // and that found none
+	Evictions uint64 // living entries that made room for others
 }
 
 // HookStat is one stage of a filter.

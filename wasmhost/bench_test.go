@@ -2,9 +2,11 @@ package wasmhost
 
 import (
 	"context"
+	"encoding/binary"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/wasmrouter/router/router"
 )
@@ -122,5 +124,47 @@ func BenchmarkInstantiate(b *testing.B) {
 			}
 			cpu()
 		})
+	}
+}
+
+// BenchmarkKV is a call that does one operation, of which the call itself,
+// without an operation, is the first.
+func BenchmarkKV(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		kvCall
+	}{
+		{"none", kvCall{what: '-', args: []any{"key", "................"}}},
+		{"get", kvCall{what: 'g', args: []any{"key", "................"}}},
+		{"set", kvCall{what: 's', args: []any{"key", "value of 16 byte", 0}}},
+		{"swap", kvCall{what: 'w', args: []any{"key", "value of 16 byte", "value of 16 byte", 0}}},
+		{"add", kvCall{what: 'a', args: []any{"sum", 1, 0}}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			_, in := kvFilter(b, Limits{})
+			kvCall{what: 's', args: []any{"key", "value of 16 byte", 0}}.do(b, in)
+			c.quiet = true
+			env := c.envelope()
+			var d router.Decision
+			b.ReportAllocs()
+			for b.Loop() {
+				d.Reset()
+				if err := in.Run(context.Background(), router.Decide, env, &d); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkKVEviction stores new keys in a cache that is full.
+func BenchmarkKVEviction(b *testing.B) {
+	c := newKVCache(1<<20, time.Hour)
+	var key [16]byte
+	value := []byte("value of 16 byte")
+	b.ReportAllocs()
+	for i := uint64(0); b.Loop(); i++ {
+		binary.LittleEndian.PutUint64(key[:], i)
+		c.set(key[:], value, 0)
 	}
 }

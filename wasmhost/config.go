@@ -47,6 +47,10 @@ type Limits struct {
 	LogLines   int           // of one call, 1 KiB each (10)
 	Targets    int           // of one message (16)
 	Emit       int           // messages that one call may make (16)
+
+	// Of the cache that the filter has with the grant kv.
+	KVSize int64         // bytes of its entries, 128 for each among them (1 MiB)
+	KVTTL  time.Duration // the longest that an entry lives (1 h)
 }
 
 // Grants are the authorities a filter gets beyond its message.
@@ -54,6 +58,7 @@ type Grants struct {
 	Clock   bool // the real time
 	Random  bool // the system's random source
 	Metrics bool // metrics of its own
+	KV      bool // a cache that its instances share
 }
 
 const (
@@ -87,6 +92,10 @@ func (l Limits) withDefaults() Limits {
 	if l.Emit == 0 {
 		l.Emit = 16
 	}
+	def(&l.KVSize, 1<<20)
+	if l.KVTTL == 0 {
+		l.KVTTL = time.Hour
+	}
 	return l
 }
 
@@ -109,6 +118,8 @@ func (l Limits) validate() error {
 		{"log_lines", int64(l.LogLines), 1, 1000, "a filter must not flood the log", false},
 		{"targets", int64(l.Targets), 1, 1024, "each target is a message to send", false},
 		{"emit", int64(l.Emit), 1, 1024, "each is a message to send", false},
+		{"kv_size", l.KVSize, 4 << 10, 1 << 30, "it is the router's memory, and the smallest entries must fit", false},
+		{"kv_ttl", int64(l.KVTTL), int64(time.Millisecond), int64(720 * time.Hour), "it is a cache, which ends with the process", true},
 	} {
 		if b.value >= b.low && b.value <= b.high {
 			continue

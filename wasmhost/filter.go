@@ -27,6 +27,7 @@ type Filter struct {
 
 	logs    *guestLogs
 	metrics guestMetrics
+	kv      *kvCache // nil without the grant
 
 	// An instance that waits to replace one that failed: making one takes
 	// milliseconds for some languages, which no message should wait for.

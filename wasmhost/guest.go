@@ -313,6 +313,9 @@ func (g *guest) run(stage router.Stage, env *router.Envelope, d *router.Decision
 	lim := &g.filter.limits
 	g.env, g.logged, g.seeded = env, 0, false
 	defer g.end()
+	if kv := g.filter.kv; kv != nil {
+		kv.see(env.Origin.Received)
+	}
 	g.budget.start(lim.Time, lim.Fuel)
 	g.frame.stage = uint8(stage)
 	g.setTarget(stage, d)

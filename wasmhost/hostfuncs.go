@@ -47,6 +47,11 @@ var hostModules = map[string][]hostFunc{
 		{name: "metric_def", params: types(i32, i32, i32), results: types(i32), grant: "metrics", run: hostMetricDef},
 		{name: "metric_add", params: types(i32, i64), grant: "metrics", run: hostMetricAdd},
 		{name: "metric_obs", params: types(i32, f64), grant: "metrics", run: hostMetricObs},
+		{name: "kv_get", params: types(i32, i32, i32, i32), results: types(i32), grant: "kv", run: hostKVGet},
+		{name: "kv_set", params: types(i32, i32, i32, i32, i64), results: types(i32), grant: "kv", run: hostKVSet},
+		{name: "kv_swap", params: types(i32, i32, i32, i32, i32, i32, i64), results: types(i32), grant: "kv", run: hostKVSwap},
+		{name: "kv_add", params: types(i32, i32, i64, i64), results: types(i64), grant: "kv", run: hostKVAdd},
+		{name: "kv_delete", params: types(i32, i32), results: types(i32), grant: "kv", run: hostKVDelete},
 	},
 	"env": {
 		{name: "abort", params: types(i32, i32, i32, i32), run: hostAbort},

@@ -168,16 +168,32 @@ func checkImports(m *meter.Module) error {
 
 // checkGrants reports every import whose grant is missing.
 func checkGrants(m *meter.Module, grants Grants) error {
-	var lacking []string
+	var lacking, settings []string
 	for _, i := range m.Imports {
-		if f, ok := findHostFunc(i.Module, i.Name); ok && f.grant == "metrics" && !grants.Metrics {
-			lacking = append(lacking, i.Module+"."+i.Name)
+		f, ok := findHostFunc(i.Module, i.Name)
+		if !ok || f.grant == "" || grants.has(f.grant) {
+			continue
+		}
+		lacking = append(lacking, i.Module+"."+i.Name)
+		if set := f.grant + " = true"; !slices.Contains(settings, set) {
+			settings = append(settings, set)
 		}
 	}
 	if len(lacking) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: it imports %s: set metrics = true under the filter's grants", ErrGrant, strings.Join(lacking, ", "))
+	return fmt.Errorf("%w: it imports %s: set %s under the filter's grants", ErrGrant, strings.Join(lacking, ", "), strings.Join(settings, " and "))
+}
+
+// has reports whether the grant that a host function names is given.
+func (g Grants) has(grant string) bool {
+	switch grant {
+	case "metrics":
+		return g.Metrics
+	case "kv":
+		return g.KV
+	}
+	return false
 }
 
 func findHostFunc(module, name string) (hostFunc, bool) {

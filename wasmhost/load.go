@@ -70,6 +70,9 @@ func (h *Host) load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 		refs:   1, gone: make(chan struct{}),
 		spares: make(chan *guest, 1), refill: make(chan struct{}, 1),
 	}
+	if cfg.Grants.KV {
+		f.kv = newKVCache(limits.KVSize, limits.KVTTL)
+	}
 	canary, err := f.newGuest()
 	if err != nil {
 		p.close()

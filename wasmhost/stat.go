@@ -21,6 +21,7 @@ type Stat struct {
 	MemoryBytes int64  // linear memory of live instances, as last looked at
 	LogsDropped uint64 // log lines over a limit
 	Metrics     []MetricStat
+	KV          *KVStat // nil without the grant kv
 }
 
 // StageStat is one stage of a filter at one moment.
@@ -122,6 +123,7 @@ func (f *Filter) Stat() Stat {
 		Recycled:    f.recycled.Load(),
 		LogsDropped: f.logs.dropped.Load(),
 		Metrics:     f.metrics.stat(),
+		KV:          f.kv.stat(),
 	}
 	f.mu.Lock()
 	totals := f.retired

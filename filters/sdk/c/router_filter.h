@@ -1,6 +1,6 @@
 /*
  * The header for router filters in C: ABI 1, wasm32, freestanding, no libc. It
- * brings the three beside it.
+ * brings the four beside it.
  *
  * A filter includes this file once, in its only translation unit, and writes a
  * handler for each stage that it takes part in:
@@ -255,5 +255,7 @@ RF_API int32_t rf_read_body(uint32_t off, void *p, uint32_t cap) {
 RF_API int32_t rf_metric_def(int32_t kind, rf_str name) {
     return rf_import_metric_def(kind, (uint32_t)name.p, name.n);
 }
+
+#include "router_kv.h"
 
 #endif

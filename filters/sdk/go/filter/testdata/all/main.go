@@ -37,6 +37,28 @@ func exportEncode(at, n uint32) int64 {
 	return filter.Handle(at, n, func(_ *filter.Message, d *filter.Delta) { d.ErrorRetryable("busy", "try again") })
 }
 
+//go:wasmexport router_unpack
+func exportUnpack(at, n uint32) int64 { return filter.Handle(at, n, unpack) }
+
+func unpack(_ *filter.Message, d *filter.Delta) {
+	old, empty := []byte("value"), []byte{}
+	d.SetHeaderBool("set", filter.KVSet("k", old, 0))
+	d.SetHeaderBool("refused", !filter.KVSet("", old, 0))
+	value, _ := filter.KVGet("k", id[:0])
+	d.SetHeaderInt("get", int64(len(value)))
+	d.SetHeader("value", string(value))
+	d.SetHeaderBool("taken", !filter.KVSwap("k", nil, empty, 1000))
+	d.SetHeaderBool("other", !filter.KVSwap("k", empty, empty, 1000))
+	d.SetHeaderBool("swapped", filter.KVSwap("k", old, empty, 1000))
+	d.SetHeaderBool("again", filter.KVSwap("k", empty, old, 1000))
+	d.SetHeaderBool("first", filter.KVSwap("new", nil, empty, 1000))
+	_, found := filter.KVGet("absent", nil)
+	d.SetHeaderBool("none", !found)
+	filter.KVAdd("n", 40, 1000)
+	d.SetHeaderInt("sum", filter.KVAdd("n", 2, 0))
+	d.SetHeaderBool("deleted", filter.KVDelete("k") && !filter.KVDelete("k"))
+}
+
 var (
 	body [4]byte
 	id   [8]byte
