@@ -72,7 +72,7 @@ wasm: deps ## build the filter modules from their sources
 
 .PHONY: gen
 gen: ## write the generated files anew
-	$(GO) generate ./...
+	$(GO) run ./internal/gen
 
 .PHONY: ci
 ci: deps ## everything that must pass before a change is merged
