@@ -33,6 +33,8 @@ type FilterConfig struct {
 	Config map[string]any // handed to router_init
 	Limits Limits
 	Grants Grants
+
+	logger *slog.Logger // instead of the host's
 }
 
 // Limits bound what a filter may use. Zero fields take the default in

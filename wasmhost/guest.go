@@ -65,7 +65,21 @@ func (g *guest) Value(any) any               { return nil }
 var _ context.Context = (*guest)(nil)
 
 // newGuest makes an instance that is ready for messages.
-func (f *Filter) newGuest() (_ *guest, err error) {
+func (f *Filter) newGuest() (*guest, error) {
+	g, err := f.instantiate()
+	if err != nil {
+		return nil, err
+	}
+	if err := g.start(); err != nil {
+		g.discard()
+		return nil, err
+	}
+	return g, nil
+}
+
+// instantiate makes an instance of which nothing but the start function has
+// run.
+func (f *Filter) instantiate() (_ *guest, err error) {
 	g := &guest{filter: f, starting: true}
 	g.frame.filter = f.name
 	g.budget.startUnmetered(f.limits.StartTime)
@@ -93,23 +107,28 @@ func (f *Filter) newGuest() (_ *guest, err error) {
 			g.handlers[s] = findFunction(mod, handlerName(router.Stage(s)))
 		}
 	}
-	if start := findFunction(mod, "_initialize"); start.Function != nil {
+	return g, nil
+}
+
+// start gets an instance ready for messages.
+func (g *guest) start() (err error) {
+	if start := findFunction(g.mod, "_initialize"); start.Function != nil {
 		if err := g.call(&start); err != nil {
-			return nil, fmt.Errorf("_initialize: %w", err)
+			return fmt.Errorf("_initialize: %w", err)
 		}
 	}
 	if err := g.init(); err != nil {
-		return nil, fmt.Errorf("router_init: %w", err)
+		return fmt.Errorf("router_init: %w", err)
 	}
 	if g.needs, err = g.readNeeds(); err != nil {
-		return nil, fmt.Errorf("router_needs: %w", err)
+		return fmt.Errorf("router_needs: %w", err)
 	}
 	if g.needs.names, err = g.readNames(); err != nil {
-		return nil, fmt.Errorf("router_needs_headers: %w", err)
+		return fmt.Errorf("router_needs_headers: %w", err)
 	}
 	g.starting = false
 	g.memSize = g.mem.Size()
-	return g, nil
+	return nil
 }
 
 // init hands the configuration over.

@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -34,6 +35,38 @@ func (h *Host) Load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 }
 
 func (h *Host) load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
+	f, err := h.prepare(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	canary, err := f.newGuest()
+	if err != nil {
+		f.program.close()
+		var fail *failure
+		if errors.As(err, &fail) && fail.class == ClassHost {
+			return nil, fmt.Errorf("start: %w", err)
+		}
+		return nil, fmt.Errorf("%w: start: %w", ErrModule, err)
+	}
+	f.needs = canary.needs
+	f.spares <- canary
+	f.created.Add(1)
+
+	h.mu.Lock()
+	closed := h.closed
+	if !closed {
+		h.filters[f] = struct{}{}
+	}
+	h.mu.Unlock()
+	f.start()
+	if closed {
+		return nil, errors.Join(ErrClosed, f.Close(ctx))
+	}
+	return f, nil
+}
+
+// prepare does all of load that comes before the first instance.
+func (h *Host) prepare(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 	limits := cfg.Limits.withDefaults()
 	if err := limits.validate(); err != nil {
 		return nil, err
@@ -61,40 +94,18 @@ func (h *Host) load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
+	logger := cmp.Or(cfg.logger, h.logger)
 	f := &Filter{
 		host: h, name: cfg.Name, info: info, limits: limits, grants: cfg.Grants,
 		stages: info.Stages, config: config, program: p,
-		logger: h.logger.With(slog.String("component", "wasmhost"), slog.String("filter", cfg.Name)),
-		logs:   newGuestLogs(h.logger, cfg.Name),
+		logger: logger.With(slog.String("component", "wasmhost"), slog.String("filter", cfg.Name)),
+		logs:   newGuestLogs(logger, cfg.Name),
 		lanes:  make(map[*Instance]struct{}),
 		refs:   1, gone: make(chan struct{}),
 		spares: make(chan *guest, 1), refill: make(chan struct{}, 1),
 	}
 	if cfg.Grants.KV {
 		f.kv = newKVCache(limits.KVSize, limits.KVTTL)
-	}
-	canary, err := f.newGuest()
-	if err != nil {
-		p.close()
-		var fail *failure
-		if errors.As(err, &fail) && fail.class == ClassHost {
-			return nil, fmt.Errorf("start: %w", err)
-		}
-		return nil, fmt.Errorf("%w: start: %w", ErrModule, err)
-	}
-	f.needs = canary.needs
-	f.spares <- canary
-	f.created.Add(1)
-
-	h.mu.Lock()
-	closed := h.closed
-	if !closed {
-		h.filters[f] = struct{}{}
-	}
-	h.mu.Unlock()
-	f.start()
-	if closed {
-		return nil, errors.Join(ErrClosed, f.Close(ctx))
 	}
 	return f, nil
 }

@@ -13,6 +13,9 @@ const (
 	maxLogLine  = 1 << 10
 	logsPerSec  = 50
 	logsInBurst = 200
+
+	guestLogMessage = "filter log"
+	guestLogText    = "text"
 )
 
 // guestLogs writes what the instances of one filter log. It is safe for
@@ -59,7 +62,7 @@ func (g *guest) log(level slog.Level, text []byte) {
 	}
 	g.logged++
 	attrs := [...]slog.Attr{
-		slog.String("text", cutText(string(text[:min(len(text), maxLogLine+1)]), maxLogLine)),
+		slog.String(guestLogText, cutText(string(text[:min(len(text), maxLogLine+1)]), maxLogLine)),
 		{},
 	}
 	n := 1
@@ -67,7 +70,7 @@ func (g *guest) log(level slog.Level, text []byte) {
 		attrs[1] = slog.String("id", cutText(g.env.MessageID, maxShort))
 		n = 2
 	}
-	l.logger.LogAttrs(context.Background(), level, "filter log", attrs[:n]...)
+	l.logger.LogAttrs(context.Background(), level, guestLogMessage, attrs[:n]...)
 }
 
 // line collects what a guest writes to stdout or stderr until a line is whole.

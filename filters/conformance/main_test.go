@@ -1,0 +1,67 @@
+package conformance_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/wasmrouter/router/filters/conformance"
+	"github.com/wasmrouter/router/wasmhost"
+)
+
+// host runs every module of this package's tests; each is compiled once. A test
+// machine may be busy; what stops a runaway is not tested here.
+var (
+	host   *wasmhost.Host
+	limits = wasmhost.Limits{Time: 10 * time.Second, StartTime: time.Minute}
+	engine conformance.Engine
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "conformance")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if host, err = wasmhost.New(ctx, wasmhost.Config{CacheDir: dir}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	engine = host.Engine(limits)
+	code := m.Run()
+	if err := host.Close(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// built builds a module with a shell command that writes to $OUT.
+func built(t testing.TB, command string) []byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "f.wasm")
+	cmd := exec.Command("sh", "-ec", command)
+	cmd.Env = append(os.Environ(), "OUT="+out)
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, b)
+	}
+	module, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
+}
