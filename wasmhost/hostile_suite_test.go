@@ -1,0 +1,214 @@
+package wasmhost
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wasmrouter/router/router"
+)
+
+// neighbour is an unrelated filter that goes on getting messages. It remembers
+// how long it had to wait at worst.
+type neighbour struct {
+	done  chan struct{}
+	wait  sync.WaitGroup
+	calls int
+	waits []time.Duration
+}
+
+func startNeighbour(t *testing.T, h *Host) *neighbour {
+	t.Helper()
+	f, err := h.Load(t.Context(), FilterConfig{Name: "neighbour", Module: cGuest(t, "route")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := f.Instance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &neighbour{done: make(chan struct{})}
+	n.wait.Go(func() {
+		defer in.Close()
+		env := kilobyte()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		var d router.Decision
+		for {
+			select {
+			case <-n.done:
+				return
+			case due := <-tick.C:
+				d.Reset()
+				if err := in.Run(context.Background(), router.Decide, env, &d); err != nil || len(d.Targets) != 1 {
+					t.Errorf("the neighbour: %v %v", d, err)
+					return
+				}
+				n.calls++
+				n.waits = append(n.waits, time.Since(due))
+			}
+		}
+	})
+	return n
+}
+
+func (n *neighbour) stop(t *testing.T) {
+	close(n.done)
+	n.wait.Wait()
+	slices.Sort(n.waits)
+	if len(n.waits) > 0 {
+		t.Logf("an unrelated filter: %d calls, each %v late at the median, %v at the 99th percentile, %v at worst",
+			n.calls, n.waits[len(n.waits)/2], n.waits[len(n.waits)*99/100], n.waits[len(n.waits)-1])
+	}
+}
+
+// Every module of testdata/hostile is refused or stopped as it says; nothing is
+// left of it, and nobody else notices.
+func TestHostileSuite(t *testing.T) {
+	modules := hostileModules(t)
+	h := newHost(t, Config{})
+	n := startNeighbour(t, h)
+	runtime.GC()
+	before, _ := rss(t)
+	goroutines := runtime.NumGoroutine()
+	counts := map[string]int{}
+	for _, m := range modules {
+		t.Run(m.name, func(t *testing.T) { counts[m.run(t, h)]++ })
+	}
+	n.stop(t)
+
+	debug.FreeOSMemory()
+	after, most := rss(t)
+	t.Logf("%d modules: %d refused, %d stopped, %d harmless; resident memory %d MiB before, %d MiB at most, %d MiB after",
+		len(modules), counts["refused"], counts["stopped"], counts["harmless"], before>>20, most>>20, after>>20)
+	if len(modules) < 60 {
+		t.Errorf("%d modules are too few", len(modules))
+	}
+	// The largest module may have 64 MiB of memory and the stack of a call.
+	if allowed := int64(768 << 20); most > before+allowed {
+		t.Errorf("the process took %d MiB, with %d MiB before", most>>20, before>>20)
+	}
+	if after > before+256<<20 {
+		t.Errorf("%d MiB are left behind, there were %d MiB before", after>>20, before>>20)
+	}
+	if left := runtime.NumGoroutine(); left > goroutines+2 { // the spare keepers of others may still end
+		t.Errorf("%d goroutines, %d before", left, goroutines)
+	}
+}
+
+// run loads the module and hands it messages, and returns what became of it.
+func (m *hostileModule) run(t *testing.T, h *Host) string {
+	f, err := h.Load(t.Context(), FilterConfig{Name: "hostile", Module: m.module, Limits: m.limits, Grants: m.grants})
+	if m.refused != "" {
+		if err == nil {
+			f.Close(context.Background())
+			t.Fatal("it was loaded")
+		}
+		if !strings.Contains(err.Error(), m.refused) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: want %q in one line", err, m.refused)
+		}
+		return "refused"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := f.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	in, err := f.Instance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	for range m.calls {
+		env := hostileMessage()
+		d := router.Decision{Reason: "kept"}
+		if err = in.Run(context.Background(), router.Decide, env, &d); err == nil {
+			continue
+		}
+		if diff := cmp.Diff(show(hostileMessage()), show(env)) + cmp.Diff(router.Decision{Reason: "kept"}, d); diff != "" {
+			t.Errorf("the failed call changed something: %s", diff)
+		}
+		break
+	}
+	if m.classes == "" {
+		if err != nil {
+			t.Errorf("it failed: %v", err)
+		}
+		return "harmless"
+	}
+	if err == nil {
+		t.Fatal("nothing stopped it")
+	}
+	if got := classOf(t, err); !slices.Contains(strings.Fields(m.classes), got) {
+		t.Errorf("class %s, want %s: %v", got, m.classes, err)
+	}
+	text := err.Error()
+	if !strings.Contains(text, "hostile") || strings.ContainsAny(text, "\n\x1b") || len(text) > 1024 {
+		t.Errorf("an error of %d bytes that does not name the filter, or has control characters: %q", len(text), text)
+	}
+	want := uint64(1)
+	if m.classes == ClassError {
+		want = 0
+	}
+	if got := f.Stat().Discarded; got != want {
+		t.Errorf("%d instances discarded, want %d", got, want)
+	}
+	return "stopped"
+}
+
+func hostileMessage() *router.Envelope {
+	env := message(strings.Repeat("hostile", 100))
+	env.SetHeader("nested", map[string]any{"a": []any{int64(1), "two", map[string]any{"b": true}}})
+	return env
+}
+
+// Damaged copies of a good module are refused, or do what they do within the
+// limits: nothing ends the process.
+func TestDamagedModules(t *testing.T) {
+	good := cGuest(t, "host")
+	h := newHost(t, Config{})
+	try := func(module []byte) {
+		f, err := h.Load(t.Context(), FilterConfig{Name: "damaged", Module: module, Limits: hostileLimits(), Grants: Grants{Metrics: true}})
+		if err != nil {
+			return
+		}
+		defer f.Close(context.Background())
+		in, err := f.Instance(t.Context())
+		if err != nil {
+			return
+		}
+		defer in.Close()
+		var d router.Decision
+		for s := range router.NumStages {
+			_ = in.Run(context.Background(), router.Stage(s), hostileMessage(), &d)
+		}
+	}
+	for n := range good {
+		try(good[:n])
+	}
+	r := rand.New(rand.NewPCG(3, 1))
+	flips := 1500
+	if testing.Short() {
+		flips = 150
+	}
+	for range flips {
+		module := slices.Clone(good)
+		for range 1 + r.IntN(3) {
+			module[8+r.IntN(len(module)-8)] = byte(r.Uint32())
+		}
+		try(module)
+	}
+}
