@@ -6,12 +6,20 @@ package filters
 
 import (
 	"embed"
+	"io/fs"
 	"slices"
 	"strings"
 )
 
 //go:embed stock/*/*.wasm demo/*/*.wasm
 var modules embed.FS
+
+//go:embed sdk template
+var sources embed.FS
+
+// Sources holds what new filters are made of: the SDKs below sdk/, the templates
+// below template/, whose README.md fixes their layout.
+func Sources() fs.FS { return sources }
 
 const demo = "demo:"
 

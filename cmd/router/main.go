@@ -123,7 +123,7 @@ a second signal.`,
 		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newRun(), newCheck(), newExplain(), newDemo(), newBench(),
+		newRun(), newCheck(), newExplain(), newFilter(), newDemo(), newBench(),
 		newSend(), newCall(), newNotify(), newListen(), newServe(),
 		newSchema(), newVersion(),
 	)
