@@ -2,6 +2,7 @@ package filters_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -9,12 +10,17 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/wasmrouter/router/app/workbench"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/wasmhost"
 )
 
-// host runs every module of this package's tests; each is compiled once.
-var host *wasmhost.Host
+// host runs every module of this package's tests, bench their golden cases; each
+// is compiled once.
+var (
+	host  *wasmhost.Host
+	bench *workbench.Workbench
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -30,8 +36,12 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if bench, err = workbench.New(ctx, workbench.Config{CacheDir: dir}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	code := m.Run()
-	if err := host.Close(ctx); err != nil {
+	if err := errors.Join(host.Close(ctx), bench.Close(ctx)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
