@@ -62,6 +62,7 @@ type checker struct {
 	claims  Needs
 
 	broken map[string]error // by check, from whatever call came upon it
+	logged []string         // by the call of CheckCommands that runs
 	report Report
 }
 

@@ -65,6 +65,13 @@ RF_API void rf_set_header_bool(rf_delta *d, rf_str name, bool v) {
     uint8_t b = v;
     rf_op_copy(d, RF_OP_SET_HEADER, RF_T_BOOL << 4, name, rf_slice(&b, 1));
 }
+/* rf_set_header_time sets a timestamp: seconds since 1970. */
+RF_API void rf_set_header_time(rf_delta *d, rf_str name, int64_t seconds) {
+    rf_op_copy(d, RF_OP_SET_HEADER, RF_T_TIME << 4, name, rf_slice(&seconds, 8));
+}
+RF_API void rf_set_header_null(rf_delta *d, rf_str name) {
+    rf_op_copy(d, RF_OP_SET_HEADER, RF_T_NULL << 4, name, RF_STR(""));
+}
 RF_API void rf_del_header(rf_delta *d, rf_str name) {
     rf_op_copy(d, RF_OP_DEL_HEADER, 0, name, RF_STR(""));
 }
@@ -83,6 +90,19 @@ RF_API rf_str rf_cut_utf8(rf_str text, uint32_t max) {
 RF_API void rf_set_prop(rf_delta *d, rf_slot slot, rf_str text) {
     uint16_t s = (uint16_t)slot;
     rf_op_copy(d, RF_OP_SET_PROP, 0, rf_slice(&s, 2), text);
+}
+
+RF_API void rf_set_priority(rf_delta *d, uint8_t priority) {
+    rf_set_prop(d, RF_PRIORITY, rf_slice(&priority, 1));
+}
+/* rf_set_delivery_mode: 0 removes the property, 1 is transient, 2 persistent. */
+RF_API void rf_set_delivery_mode(rf_delta *d, uint8_t mode) {
+    rf_set_prop(d, RF_DELIVERY_MODE, rf_slice(&mode, 1));
+}
+/* rf_set_timestamp sets the timestamp property: seconds since 1970. An empty
+   text in rf_set_prop(d, RF_TIMESTAMP, ...) removes it. */
+RF_API void rf_set_timestamp(rf_delta *d, int64_t seconds) {
+    rf_set_prop(d, RF_TIMESTAMP, rf_slice(&seconds, 8));
 }
 
 /* rf_target_parts adds a target; rest is what follows the NUL byte, for kinds
@@ -144,6 +164,11 @@ RF_API void rf_action(rf_delta *d, rf_str action, rf_str reason) {
 RF_API void rf_drop(rf_delta *d, rf_str reason) { rf_action(d, RF_STR("drop"), reason); }
 RF_API void rf_reject(rf_delta *d, rf_str reason) { rf_action(d, RF_STR("reject"), reason); }
 RF_API void rf_reply(rf_delta *d) { rf_action(d, RF_STR("reply"), RF_STR("")); }
+/* rf_forward sends the message to the targets of an earlier filter or of the
+   route; a target says so by itself. */
+RF_API void rf_forward(rf_delta *d) { rf_action(d, RF_STR("forward"), RF_STR("")); }
+/* rf_continue leaves an earlier decision as it is, as writing nothing does. */
+RF_API void rf_continue(rf_delta *d) { rf_action(d, RF_STR("continue"), RF_STR("")); }
 RF_API void rf_stop(rf_delta *d) { rf_action(d, RF_STR("stop"), RF_STR("")); }
 
 /* rf_retry asks for another run after delay_ms; 0 is the route's own backoff. */

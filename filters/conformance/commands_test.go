@@ -1,0 +1,48 @@
+package conformance_test
+
+import (
+	"testing"
+
+	"github.com/wasmrouter/router/filters/conformance"
+)
+
+// Compilers of the conformance filters, by the name of the source.
+const (
+	flagsC  = "clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I ../sdk/c"
+	linkC   = "wasm-ld --no-entry --strip-all --stack-first -z stack-size=32768"
+	buildGo = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./guest/conformance-go"
+)
+
+func buildC(source, flags string) string {
+	return flagsC + " " + flags + " -c " + source + " -o $OUT.o && " + linkC + " -o $OUT $OUT.o"
+}
+
+// conformanceFilters are the conformance filters of the SDKs that live here.
+var conformanceFilters = map[string]string{
+	"c":  buildC("guest/conformance.c", ""),
+	"go": buildGo,
+}
+
+func TestConformanceFilters(t *testing.T) {
+	for name, command := range conformanceFilters {
+		t.Run(name, func(t *testing.T) {
+			module := built(t, command)
+			t.Run("commands", func(t *testing.T) {
+				passes(t, conformance.CheckCommands(t.Context(), engine, module))
+			})
+			t.Run("any filter", func(t *testing.T) {
+				passes(t, conformance.Check(t.Context(), engine, module, conformance.CheckOptions{
+					Options: conformance.Options{Name: name, Metrics: true, KV: true},
+				}))
+			})
+		})
+	}
+}
+
+func passes(t *testing.T, r conformance.Report) {
+	t.Helper()
+	t.Logf("\n%s", r)
+	for _, f := range r.Failed() {
+		t.Error(f)
+	}
+}
