@@ -315,15 +315,27 @@ RF_API rf_str rf_json_path_step(rf_str *path, bool *escaped) {
     return segment;
 }
 
+/* rf_json_segment_is compares a name, as it is written, with a segment, in which
+   a backslash takes the meaning from what follows. */
 RF_API bool rf_json_segment_is(rf_str segment, bool segment_escaped, rf_str name, bool escaped) {
     if (!segment_escaped) return rf_json_is(name, escaped, segment);
-    if (escaped) return false;
+    const char *p = name.p, *end = p + name.n;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < segment.n; i++, n++) {
-        if (segment.p[i] == '\\' && i + 1 < segment.n) i++;
-        if (n >= name.n || name.p[n] != segment.p[i]) return false;
+    while (p < end) {
+        char utf8[4];
+        uint32_t k = 1;
+        utf8[0] = *p++;
+        if (utf8[0] == '\\') {
+            int32_t r = rf_json_escape(&p, end);
+            if (r < 0) return false;
+            k = rf_utf8((uint32_t)r, utf8);
+        }
+        for (uint32_t i = 0; i < k; i++, n++) {
+            if (n + 1 < segment.n && segment.p[n] == '\\') n++;
+            if (n >= segment.n || segment.p[n] != utf8[i]) return false;
+        }
     }
-    return n == name.n;
+    return n == segment.n;
 }
 
 /* rf_json_find is rf_json_get that also says where malformed text begins. */

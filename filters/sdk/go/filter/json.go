@@ -3,6 +3,7 @@ package filter
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
@@ -125,7 +126,7 @@ func (s *scanner) enter(segment string) bool {
 		return false
 	}
 	want := -1
-	if open == '[' {
+	if open == '[' && len(segment) < 10 {
 		if n, err := strconv.ParseUint(segment, 10, 31); err == nil {
 			want = int(n)
 		}
@@ -267,21 +268,32 @@ func (s *scanner) value() (JSON, bool) {
 	return JSON{kind, false, raw}, true
 }
 
+// segmentIs compares a member's name, as it is written, with a segment of a path,
+// in which a backslash takes the meaning from what follows.
 func segmentIs(segment string, name []byte, escaped bool) bool {
-	if escaped {
-		return equalUnescaped(name, segment)
+	if !escaped && strings.IndexByte(segment, '\\') < 0 {
+		return string(name) == segment
 	}
-	n := 0
-	for i := 0; i < len(segment); i++ {
-		if segment[i] == '\\' && i+1 < len(segment) {
-			i++
+	var tmp [utf8.UTFMax]byte
+	for len(name) > 0 {
+		c, n := append(tmp[:0], name[0]), 1
+		if name[0] == '\\' {
+			if c, n = unescapeOne(tmp[:0], name); n == 0 {
+				return false
+			}
 		}
-		if n >= len(name) || name[n] != segment[i] {
-			return false
+		for i := range c {
+			if len(segment) > 1 && segment[0] == '\\' {
+				segment = segment[1:]
+			}
+			if segment == "" || segment[0] != c[i] {
+				return false
+			}
+			segment = segment[1:]
 		}
-		n++
+		name = name[n:]
 	}
-	return n == len(name)
+	return segment == ""
 }
 
 // EqualJSON compares what stands between a string's quotes with text.
