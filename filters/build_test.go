@@ -68,7 +68,7 @@ func TestSumsAreOfTheModules(t *testing.T) {
 
 // sources reads what the modules are built from. go test keeps the result of a
 // test until a file changes that the test itself has read.
-func sources(t *testing.T) {
+func sources(t testing.TB) {
 	t.Helper()
 	for _, root := range []string{"build.sh", "sdk", "stock", "demo"} {
 		err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {

@@ -81,7 +81,7 @@ func commands(t *testing.T, source string) string {
 	return ""
 }
 
-func shell(t *testing.T, dir, script string, env ...string) {
+func shell(t testing.TB, dir, script string, env ...string) {
 	t.Helper()
 	sources(t)
 	cmd := exec.Command("sh", "-euc", script)
@@ -92,7 +92,7 @@ func shell(t *testing.T, dir, script string, env ...string) {
 	}
 }
 
-// The guide's two filters do the same; they are built as it says and run.
+// The guide's filters do the same; they are built as it says and run.
 func TestFiltersOfTheGuide(t *testing.T) {
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -117,6 +117,13 @@ func TestFiltersOfTheGuide(t *testing.T) {
 			write(t, filepath.Join(dir, "overlay.json"), string(overlay))
 			script := strings.ReplaceAll(commands(t, "./route"), "-o route.wasm", "-o "+filepath.Join(dir, "route.wasm"))
 			shell(t, root, script, "GOFLAGS=-buildvcs=false -overlay="+filepath.Join(dir, "overlay.json"))
+		},
+		"rust": func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, "route.rs"), code(t, "rust"))
+			if err := os.Symlink(filepath.Join(root, "filters"), filepath.Join(dir, "filters")); err != nil {
+				t.Fatal(err)
+			}
+			shell(t, dir, "rustc() { "+rustc(t)+" \"$@\"; }\n"+commands(t, "route.rs"))
 		},
 	}
 	for language, build := range build {

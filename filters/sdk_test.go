@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	buildC  = "clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I sdk/c -c sdk/c/testdata/all.c -o $OUT.o && wasm-ld --no-entry --stack-first -o $OUT $OUT.o"
+	buildC  = "build() { clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I sdk/c -c $1 -o $OUT.o && wasm-ld --no-entry --stack-first -o $OUT $OUT.o; }; build "
 	buildGo = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./sdk/go/filter/testdata/"
 )
 
 // built builds a module with a shell command that writes to $OUT.
-func built(t *testing.T, command string) []byte {
+func built(t testing.TB, command string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "f.wasm")
-	shell(t, ".", command, "OUT="+out)
+	shell(t, ".", command, "OUT="+out, "RUSTC="+rustc(t))
 	module, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
@@ -31,9 +31,9 @@ func built(t *testing.T, command string) []byte {
 	return module
 }
 
-// Both SDKs do the same with what the stock filters do not use.
-func TestBothSDKsDoTheSame(t *testing.T) {
-	for language, command := range map[string]string{"c": buildC, "go": buildGo + "all"} {
+// The SDKs do the same with what the stock filters do not use.
+func TestSDKsDoTheSame(t *testing.T) {
+	for language, command := range map[string]string{"c": buildC + "sdk/c/testdata/all.c", "go": buildGo + "all", "rust": buildRust + "sdk/rust/testdata/all.rs"} {
 		t.Run(language, func(t *testing.T) {
 			ctx := context.Background()
 			f, err := host.Load(ctx, wasmhost.FilterConfig{

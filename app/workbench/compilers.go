@@ -73,7 +73,8 @@ func buildGo(b *builder) error {
 
 const wasmTarget = "wasm32-unknown-unknown"
 
-// buildRust compiles the SDK as a crate and then the filter.
+// buildRust compiles the SDK as a crate and then the filter. Left alone, rustc
+// gives each instance a stack of 1 MiB.
 func buildRust(b *builder) error {
 	source, err := only(b.language, b.sources)
 	if err != nil {
@@ -83,14 +84,14 @@ func buildRust(b *builder) error {
 	if err != nil {
 		return err
 	}
-	common := []string{"--edition", "2021", "--target", wasmTarget, "-C", "opt-level=3", "-C", "panic=abort", "-C", "codegen-units=1"}
+	common := []string{"--edition", "2021", "--target", wasmTarget, "-O", "-C", "panic=abort", "-C", "target-feature=+bulk-memory"}
 	sdk := filepath.Join(b.tmp, "librouter_filter.rlib")
 	err = b.run(nil, rustc, append(common, "--crate-type", "rlib", "--crate-name", "router_filter", "-o", sdk, filepath.Join("sdk", "src", "lib.rs"))...)
 	if err != nil {
 		return err
 	}
-	return b.run(nil, rustc, append(common, "--crate-type", "cdylib", "--crate-name", "filter", "-C", "lto", "-C", "strip=symbols",
-		"--extern", "router_filter="+sdk, "-o", b.out, source)...)
+	return b.run(nil, rustc, append(common, "--crate-type", "cdylib", "--crate-name", "filter", "-C", "lto=fat", "-C", "strip=symbols",
+		"-C", "link-arg=-zstack-size=65536", "--extern", "router_filter="+sdk, "-o", b.out, source)...)
 }
 
 // findRust finds a compiler that has the standard library for WebAssembly: a

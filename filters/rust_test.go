@@ -1,0 +1,100 @@
+package filters_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/wasmhost"
+)
+
+// buildRust builds the SDK and then the filter whose source is appended.
+const buildRust = `flags="--edition 2021 --target wasm32-unknown-unknown -O -C panic=abort -C target-feature=+bulk-memory -D warnings --remap-path-prefix $PWD=."
+lib=${OUT%/*}/librouter_filter.rlib
+"$RUSTC" $flags --crate-type rlib --crate-name router_filter -o "$lib" sdk/rust/src/lib.rs
+"$RUSTC" $flags --crate-type cdylib --crate-name filter -C lto=fat -C strip=symbols -C link-arg=-zstack-size=65536 \
+	--extern router_filter="$lib" -o "$OUT" `
+
+// rustc finds a compiler that has the library for WebAssembly: the first in PATH
+// may be one without.
+func rustc(t testing.TB) string {
+	t.Helper()
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		file := filepath.Join(dir, "rustc")
+		out, err := exec.Command(file, "--print", "target-libdir", "--target", "wasm32-unknown-unknown").Output()
+		if err != nil {
+			continue
+		}
+		if _, err := os.Stat(strings.TrimSpace(string(out))); err == nil {
+			return file
+		}
+	}
+	t.Fatal("no rustc in PATH has the target wasm32-unknown-unknown: scripts/deps.sh test installs one")
+	return ""
+}
+
+// The Rust SDK and a filter compile without a warning with the first compiler of
+// PATH too, which may be a newer one, and for this machine, for unit tests.
+func TestRustSDKCompilesHere(t *testing.T) {
+	lib := filepath.Join(t.TempDir(), "librouter_filter.rmeta")
+	shell(t, ".", `
+rustc --edition 2021 -D warnings --emit metadata --crate-type rlib --crate-name router_filter -o "$LIB" sdk/rust/src/lib.rs
+rustc --edition 2021 -D warnings --emit metadata --crate-type lib --crate-name filter --extern router_filter="$LIB" \
+	-o "${LIB%/*}/libfilter.rmeta" sdk/rust/testdata/all.rs`, "LIB="+lib)
+}
+
+// The same source gives the same bytes wherever it lies.
+func TestRustModulesAreReproducible(t *testing.T) {
+	var modules [2][]byte
+	for i := range modules {
+		dir := t.TempDir()
+		out := filepath.Join(dir, "f.wasm")
+		if err := os.CopyFS(filepath.Join(dir, "sdk", "rust"), os.DirFS("sdk/rust")); err != nil {
+			t.Fatal(err)
+		}
+		shell(t, dir, buildRust+"sdk/rust/testdata/panic.rs", "OUT="+out, "RUSTC="+rustc(t))
+		var err error
+		if modules[i], err = os.ReadFile(out); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(modules[i], []byte(dir)) {
+			t.Errorf("the module names the directory %s", dir)
+		}
+	}
+	if !bytes.Equal(modules[0], modules[1]) {
+		t.Error("two directories, two modules")
+	}
+}
+
+// A filter that panics says where and why.
+func TestPanicsOfRustFilters(t *testing.T) {
+	f, err := loadFilter(t, "panic", built(t, buildRust+"sdk/rust/testdata/panic.rs"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]string{
+		"ab":     "sdk/rust/testdata/panic.rs:14",
+		"a":      "the len is 1 but the index is 2",
+		"fail":   "abort: gruß",
+		"nested": "abort: a State was used within its own with()",
+		"abc":    "",
+	} {
+		env, d := router.NewEnvelope(nil, []byte(body)), router.Decision{}
+		err := f.Run(t.Context(), router.Decide, &env, &d)
+		if want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", body, err)
+			}
+			continue
+		}
+		var fe *router.FilterError
+		if !errors.As(err, &fe) || fe.Class != wasmhost.ClassTrap || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want a trap with %q", body, err, want)
+		}
+	}
+}
