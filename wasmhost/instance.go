@@ -13,22 +13,29 @@ type Instance struct {
 	filter *Filter
 	guest  *guest // nil after a failure, until the next message
 	first  uint32 // the guest's memory when it was new
+	trial  bool   // others wait for what becomes of the guest's first call
 	closed bool
 
 	stat   laneStat
 	memory atomic.Int64 // bytes of the guest's memory, for Stat
 }
 
-// How often an instance's memory is looked at, and how many calls a stateless
-// one serves before a new one takes its place.
+// Why an instance is replaced that did not fail.
 const (
-	checkEvery = 64
-	maxCalls   = 1 << 20
+	grownTooLarge = iota // its memory has
+	servedEnough
 )
 
-// Run takes the message through the filter's part in stage. It returns nil or
-// a *[router.FilterError], and then neither env nor d has changed. The time and
-// fuel limits end a call, not ctx.
+var recycleCauses = [...]string{grownTooLarge: "memory", servedEnough: "calls"}
+
+// maxCalls is how many calls a stateless instance serves before a new one takes
+// its place.
+const maxCalls = 1 << 20
+
+// Run takes the message through the filter's part in stage. It returns nil, or
+// an error and then neither env nor d has changed: a *[router.FilterError], or a
+// *[router.RestError] when the filter has no instance at the moment. The time
+// and fuel limits end a call, not ctx.
 func (in *Instance) Run(_ context.Context, stage router.Stage, env *router.Envelope, d *router.Decision) error {
 	f := in.filter
 	if !f.stages.Has(stage) {
@@ -37,31 +44,36 @@ func (in *Instance) Run(_ context.Context, stage router.Stage, env *router.Envel
 	if in.closed {
 		return filterError(f.name, stage, &failure{class: ClassHost, err: ErrClosed})
 	}
-	g := in.guest
-	if g == nil {
-		var err error
-		if g, err = f.take(); err != nil {
-			fail := &failure{class: asFailure(err).class, err: err}
-			in.stat.fail(stage, fail.class)
-			return filterError(f.name, stage, fail)
+	if in.guest == nil {
+		g, trial, rest := f.supply.take()
+		if rest != nil {
+			return rest
 		}
 		in.adopt(g)
+		in.trial = trial
+		f.restarts.Add(1)
 	}
+	g := in.guest
 	end := in.stat.begin(stage)
 	fail := g.run(stage, env, d)
 	end.observe()
+	trial := in.trial
+	in.trial = false
 	if fail == nil {
-		if g.calls++; g.calls%checkEvery == 0 {
-			in.inspect(g)
-		}
+		f.supply.gate.worked()
+		in.recycle(g)
 		return nil
 	}
 	in.stat.fail(stage, fail.class)
-	if fail.poisons() {
+	switch {
+	case fail.poisons():
 		g.discard()
-		f.discarded.Add(1)
-		in.guest = nil
-		in.memory.Store(0)
+		in.lost()
+		f.discarded[classIndex(fail.class)].Add(1)
+		f.supply.gate.failed(trial, stage.String()+": "+fail.Error())
+	case !fail.harmless:
+		f.supply.gate.worked()
+		in.recycle(g)
 	}
 	return filterError(f.name, stage, fail)
 }
@@ -71,17 +83,31 @@ func (in *Instance) adopt(g *guest) {
 	in.memory.Store(int64(g.memSize))
 }
 
-// inspect looks at the guest's memory, and replaces a stateless guest whose
-// memory has come close to the limit (it never shrinks) or that is old.
-func (in *Instance) inspect(g *guest) {
-	size := g.mem.Size()
-	in.memory.Store(int64(size))
-	grown := size > in.first && int64(size) > in.filter.limits.Memory*3/4
-	if g.needs.stateless && (grown || g.calls >= maxCalls) {
+// lost takes the guest, which was freed, off the books.
+func (in *Instance) lost() {
+	in.guest = nil
+	in.memory.Store(0)
+	in.filter.supply.gate.leave()
+}
+
+// recycle replaces a guest whose memory has come close to its limit: it never
+// shrinks, and what would come next is a trap. A stateless guest is replaced
+// when it is old, too.
+func (in *Instance) recycle(g *guest) {
+	f := in.filter
+	g.calls++
+	why := servedEnough
+	if size := g.mem.Size(); size != g.memSize {
+		g.memSize = size
+		in.memory.Store(int64(size))
+		if size > in.first && int64(size) > f.limits.Memory*int64(f.limits.Recycle)/100 {
+			why = grownTooLarge
+		}
+	}
+	if why == grownTooLarge || g.needs.stateless && g.calls >= maxCalls {
 		g.farewell()
-		in.filter.recycled.Add(1)
-		in.guest = nil
-		in.memory.Store(0)
+		in.lost()
+		f.recycled[why].Add(1)
 	}
 }
 
@@ -93,9 +119,8 @@ func (in *Instance) Close() {
 	in.closed = true
 	if in.guest != nil {
 		in.guest.farewell()
-		in.guest = nil
+		in.lost()
 	}
-	in.memory.Store(0)
 	in.filter.leave(in)
 }
 
