@@ -20,8 +20,6 @@ const (
 	PolicyRetry
 	PolicyDrop
 	PolicyPass // go on as if the filter were not there; never a default
-
-	policyLeave // leave the message to the broker; not to be configured
 )
 
 // ParsePolicy reads a policy as written in configuration; "" is PolicyDefault.

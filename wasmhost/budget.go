@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"math"
 	"runtime"
 	"time"
 
@@ -18,6 +19,9 @@ const fuelSlice = 4000
 // what the process may have.
 const longestSlice = 10 * time.Millisecond
 
+// copiesPerLook is how many bytes are copied between two looks at the clock.
+const copiesPerLook = 512 << 10
+
 // turn is how long a guest runs before others have theirs.
 const turn = 100 * time.Microsecond
 
@@ -31,12 +35,15 @@ func monotonic() time.Duration { return time.Since(epoch) }
 // in a global of its own and calls yield when it is gone.
 type budget struct {
 	fuel  api.MutableGlobal
+	total int64         // fuel of the call
 	left  int64         // fuel not handed out yet
 	limit time.Duration // how long the call may run
 	spent time.Duration // how long it has run
 
 	crowd crowd // nil while the start function runs
 	place bool  // the call has a place in the crowd
+
+	copies int // bytes copied since the clock was read on account of them
 
 	// On the monotonic clock; 0 until the first yield.
 	slice time.Duration // when the slice began
@@ -47,37 +54,23 @@ type budget struct {
 // start begins a call that may run for limit and burn fuel. The clock is first
 // read when the first slice of fuel is gone: short calls never pay for it.
 func (b *budget) start(limit time.Duration, fuel int64) {
+	slice := min(fuel, fuelSlice)
 	b.limit, b.spent, b.slice = limit, 0, 0
-	b.left = fuel
-	if b.fuel != nil { // nil before the start function runs
-		slice := min(fuel, fuelSlice)
-		b.left -= slice
+	b.total, b.left, b.copies = fuel, fuel-slice, 0
+	if b.fuel != nil { // nil while the start function runs
 		b.fuel.Set(uint64(slice))
 	}
 }
 
-// attach names the global, in which the start function may have counted, and
-// hands out the first slice.
-func (b *budget) attach(fuel api.MutableGlobal) {
-	b.fuel = fuel
-	slice := min(b.left, fuelSlice)
-	b.left -= slice
-	fuel.Set(uint64(int64(fuel.Get()) + slice))
+// startUnmetered begins a call that only the clock bounds.
+func (b *budget) startUnmetered(limit time.Duration) {
+	b.start(limit, math.MaxInt64)
 }
 
 // yield is called from the guest when its fuel is below zero. It ends the call
-// by a panic when the budget is used up. The time in which others ran is not
-// the guest's.
+// by a panic when the budget is used up.
 func (b *budget) yield(fuel api.MutableGlobal) {
-	now := monotonic()
-	if b.slice == 0 {
-		b.turn = now
-	} else {
-		b.spent += min(now-b.slice, b.most)
-	}
-	if b.spent > b.limit {
-		panic(errTime)
-	}
+	now := b.look()
 	owed := int64(fuel.Get())
 	slice := min(b.left, fuelSlice)
 	if owed < -fuelSlice { // one bulk operation may overdraw
@@ -90,12 +83,46 @@ func (b *budget) yield(fuel api.MutableGlobal) {
 	fuel.Set(uint64(owed + slice))
 
 	b.most = longestSlice * time.Duration(max(1, slice/fuelSlice))
+	b.share(now)
+}
+
+// look reads the clock and ends the call by a panic when its time is over. The
+// time in which others ran is not the guest's.
+func (b *budget) look() time.Duration {
+	now := monotonic()
+	if b.slice == 0 {
+		b.turn, b.most = now, longestSlice
+	} else {
+		b.spent += min(now-b.slice, b.most)
+	}
+	if b.spent > b.limit {
+		panic(errTime)
+	}
+	return now
+}
+
+// share lets others run when the turn is over, and begins another slice of time.
+func (b *budget) share(now time.Duration) {
 	if now-b.turn >= turn {
 		b.giveWay()
 		now = monotonic()
 		b.turn = now
 	}
 	b.slice = now
+}
+
+// copied notes bytes that were copied on the guest's behalf. Their number depends
+// on what the stack has been through, so they are no fuel, but they take time.
+func (b *budget) copied(n int) {
+	if b.copies += n; b.copies >= copiesPerLook {
+		b.copies = 0
+		b.share(b.look())
+	}
+}
+
+// used returns the fuel that the last call has burned.
+func (b *budget) used() int64 {
+	return b.total - b.left - int64(b.fuel.Get())
 }
 
 // giveWay lets others run. A long call goes on once it has a place in the crowd.

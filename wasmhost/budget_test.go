@@ -53,3 +53,25 @@ func TestTimeOfACall(t *testing.T) {
 		})
 	}
 }
+
+// What is copied on the guest's behalf takes time but no fuel.
+func TestTimeOfCopies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &credit{}
+		b := budget{fuel: g}
+		b.start(20*time.Millisecond, 1e9)
+		defer func() {
+			if r := recover(); r != errTime { //nolint:errorlint // the very value
+				t.Errorf("ended with %v", r)
+			}
+			if got := b.used(); got != 0 {
+				t.Errorf("%d units of fuel", got)
+			}
+		}()
+		for range 10 {
+			b.copied(copiesPerLook)
+			time.Sleep(5 * time.Millisecond)
+		}
+		t.Error("not ended")
+	})
+}

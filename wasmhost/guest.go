@@ -30,9 +30,11 @@ type guest struct {
 
 	handlers [router.NumStages]function
 	buffer   function
-	goodbye  function // router_close; there may be none
-	running  *function
+	goodbye  function  // router_close; there may be none
+	running  *function // nil while the start function runs
 	stack    [2]uint64 // arguments and result
+
+	exceptions exceptions
 
 	bufPtr, bufCap uint32
 	needs          needs
@@ -82,7 +84,7 @@ func (f *Filter) newGuest() (*guest, error) {
 func (f *Filter) instantiate() (_ *guest, err error) {
 	g := &guest{filter: f, starting: true}
 	g.frame.filter = f.name
-	g.budget.start(f.limits.StartTime, f.limits.StartFuel)
+	g.budget.startUnmetered(f.limits.StartTime)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	mod, err := f.runtime.InstantiateModule(g, f.compiled, config)
 	if err != nil {
@@ -98,8 +100,8 @@ func (f *Filter) instantiate() (_ *guest, err error) {
 	if !ok {
 		return nil, &failure{class: ClassHost, err: errors.New("the metered module has no fuel global")}
 	}
-	g.budget.attach(fuel)
-	g.budget.crowd = f.host.crowd
+	g.budget.fuel, g.budget.crowd = fuel, f.host.crowd
+	fuel.Set(fuelSlice)
 	g.buffer = findFunction(mod, "router_buffer")
 	g.goodbye = findFunction(mod, "router_close")
 	for s := range router.NumStages {
@@ -228,15 +230,20 @@ func (g *guest) call(fn *function) error {
 		full := g.memory || int64(g.mem.Size()) > g.filter.limits.Memory*7/8
 		return classify(err, full)
 	}
-	if fn.stackSize() > keptStack {
+	if g.exceptions.end() || fn.stackSize() > keptStack {
 		*fn = findFunction(g.mod, fn.name)
 	}
 	return nil
 }
 
-// yield is called by the guest when its fuel is gone.
+// yield is called by the guest when its fuel is gone, and with fuel left before
+// it throws or enters an exception handler.
 func (g *guest) yield() {
-	if g.running != nil && int64(g.running.stackSize()) > g.filter.limits.Stack {
+	if int64(g.budget.fuel.Get()) >= 0 {
+		g.exception()
+		return
+	}
+	if g.running != nil && g.running.stackSize() > maxStack {
 		panic(&guestFault{class: ClassTrap, text: "stack overflow"})
 	}
 	g.budget.yield(g.budget.fuel)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -186,7 +185,7 @@ func buildProgram(cache wazero.CompilationCache, module []byte, memory int64) (p
 	ctx := context.Background()
 	config := wazero.NewRuntimeConfigCompiler().
 		WithMemoryLimitPages(uint32(memory / pageSize)).
-		WithCoreFeatures(api.CoreFeaturesV2)
+		WithCoreFeatures(coreFeatures)
 	if cache != nil {
 		config = config.WithCompilationCache(cache)
 	}

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	maxLogLine = 1 << 10
-	logBurst   = 4 // seconds' lines that may come at once
+	maxLogLine  = 1 << 10
+	logsPerSec  = 50
+	logsInBurst = 200
 
 	guestLogMessage = "filter log"
 	guestLogText    = "text"
@@ -25,10 +26,10 @@ type guestLogs struct {
 	dropped atomic.Uint64
 }
 
-func newGuestLogs(logger *slog.Logger, filter string, perSecond int) *guestLogs {
+func newGuestLogs(logger *slog.Logger, filter string) *guestLogs {
 	return &guestLogs{
 		logger:  logger.With(slog.String("component", "filter"), slog.String("filter", filter)),
-		limiter: rate.NewLimiter(rate.Limit(perSecond), logBurst*perSecond),
+		limiter: rate.NewLimiter(logsPerSec, logsInBurst),
 	}
 }
 

@@ -20,17 +20,28 @@ const (
 type function struct {
 	api.Function // nil if the guest has none of that name
 	name         string
-	stack        reflect.Value // a field of wazero's own; not valid where there is none
+
+	// Fields of wazero's own; not valid where there are none.
+	stack    reflect.Value
+	thrown   reflect.Value // the last exception
+	handlers reflect.Value // that are open
 }
 
 func findFunction(mod api.Module, name string) function {
 	f := function{Function: mod.ExportedFunction(name), name: name}
 	if v := reflect.ValueOf(f.Function); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Struct {
-		if s := v.Elem().FieldByName("stack"); s.IsValid() && s.Kind() == reflect.Slice {
-			f.stack = s
-		}
+		f.stack = field(v, "stack", reflect.Slice)
+		f.thrown = field(v, "pendingException", reflect.Pointer)
+		f.handlers = field(v, "tryHandlers", reflect.Slice)
 	}
 	return f
+}
+
+func field(v reflect.Value, name string, kind reflect.Kind) reflect.Value {
+	if f := v.Elem().FieldByName(name); f.IsValid() && f.Kind() == kind {
+		return f
+	}
+	return reflect.Value{}
 }
 
 // stackSize returns the size of the stack in bytes, 0 if nobody knows.

@@ -57,8 +57,7 @@ type checker struct {
 	mod     *module
 	config  *Message
 	samples []Message
-	healthy bool     // it takes the samples
-	steady  bool     // and always answers the same
+	steady  bool     // the same messages give the same answers
 	plain   []answer // to the samples, in all stages
 	claims  Needs
 
@@ -74,12 +73,6 @@ func (e skipError) Error() string { return string(e) }
 
 func skipf(format string, args ...any) error { return skipError(fmt.Sprintf(format, args...)) }
 
-// Why checks are not made that need an earlier one to pass.
-const (
-	errUnhealthy = skipError("message.plain failed")
-	errUnsteady  = skipError("message.plain or deterministic did not pass, there is nothing to compare with")
-)
-
 // check makes one check and reports whether it passed.
 func (c *checker) check(id, proves string, run func() error) bool {
 	f := Finding{ID: id, Proves: proves}
@@ -88,9 +81,6 @@ func (c *checker) check(id, proves string, run func() error) bool {
 		err = run()
 	} else {
 		err = skipf("%v", err)
-	}
-	if cause := c.note(err); cause != "" && cause != id {
-		err = skipf("%s failed", cause)
 	}
 	var skip skipError
 	switch {
@@ -105,19 +95,18 @@ func (c *checker) check(id, proves string, run func() error) bool {
 
 // static checks what can be seen without running anything.
 func (c *checker) static() bool {
-	if !c.check("module.format", "it is a core WebAssembly module", c.parse) {
+	ok := c.check("module.format", "it is a core WebAssembly module", func() (err error) {
+		c.mod, err = parseModule(c.wasm)
+		return err
+	})
+	if !ok {
 		return false
 	}
 	on := func(check func(*module) error) func() error { return func() error { return check(c.mod) } }
-	ok := c.check("module.memory", "it has one memory of its own and exports it", on(checkMemory))
+	ok = c.check("module.memory", "it has one memory of its own and exports it", on(checkMemory))
 	ok = c.check("module.marker", "it says that it speaks ABI 1", on(checkMarker)) && ok
 	ok = c.check("module.exports", "its exports have the right types", on(checkExports)) && ok
 	return c.check("module.imports", "it imports only what hosts have", on(checkImports)) && ok
-}
-
-func (c *checker) parse() (err error) {
-	c.mod, err = parseModule(c.wasm)
-	return err
 }
 
 // startUp checks whether an instance gets ready for messages.
@@ -126,7 +115,11 @@ func (c *checker) startUp() bool {
 		if c.config, err = configMessage(c.o.Name, c.o.Config); err != nil {
 			return err
 		}
-		return c.fresh(func(s *session) error { c.claims = s.needs; return nil })
+		err = c.fresh(func(s *session) error { c.claims = s.needs; return nil })
+		if id := c.note(err); id != "" {
+			return skipf("%s failed", id)
+		}
+		return err
 	})
 	c.check("start.empty-config", "without a configuration it starts or says why not", func() error {
 		if _, has := c.mod.export("router_init"); !has {
@@ -138,7 +131,7 @@ func (c *checker) startUp() bool {
 		}
 		err = c.open(config, func(*session) error { return nil })
 		var refused *refusedError
-		if errors.As(err, &refused) {
+		if errors.As(err, &refused) || c.note(err) != "" {
 			return nil
 		}
 		return err
@@ -206,12 +199,12 @@ func (c *checker) note(err error) (id string) {
 	return id
 }
 
-// say gives a message to the filter. A delta that breaks a rule which has a
+// say gives a message to the filter. An answer that breaks a rule which has a
 // check of its own is no error here.
 func (c *checker) say(s *session, stage Stage, m *Message) (answer, error) {
 	a, err := s.message(c.ctx, stage, m)
-	switch id := c.note(err); {
-	case id == "delta.place" || id == "delta.rules":
+	switch {
+	case c.note(err) != "":
 		return answer{result: 1}, nil
 	case err == nil && a.result == -1:
 		return a, errMemory

@@ -20,36 +20,44 @@ const (
 // frame is one open block of the function at hand. Its counts are the weight of
 // the instructions since the last charge on the dearest path to a place.
 type frame struct {
-	kind  shape
-	typ   typeInfo
-	base  int    // height of the operand stack below the block
-	entry uint32 // at the start of an if, from where its else or its end may follow
-	out   uint32 // at the branches to the end of the block
+	kind    shape
+	dead    bool // control does not get to the block
+	typ     typeInfo
+	base    int32  // height of the operand stack below the block
+	entry   uint32 // at the start of an if, from where its else or its end may follow
+	out     uint32 // at the branches to the end of the block
+	clauses int32  // of a try_table, where its own begin in coder.clauses
 }
 
 // arity is how many values a branch to the block carries.
 func (f *frame) arity() int {
 	if f.kind == shapeLoop {
-		return f.typ.params
+		return int(f.typ.params)
 	}
-	return f.typ.results
+	return int(f.typ.results)
 }
 
 // coder rewrites the function bodies of one module. It keeps its buffers from
 // one function to the next.
 type coder struct {
-	m      *module
-	frames []frame
-	out    []byte // the rewritten body of the function at hand
-	charge []byte // the code that charges one unit in it
+	m       *module
+	frames  []frame
+	clauses []clause // of the try_tables that are open
+	tries   []int    // where those of each begin, for those that have some
+	head    []byte   // the locals of the function at hand
+	out     []byte   // its rewritten code
+	charge  []byte   // the code that charges one unit in it
+	code    []byte   // an instruction
 
 	// Of the function at hand:
 	locals  uint64 // parameters included
-	blocks  int    // block, loop, if and the ifs of charges
-	targets int    // of br_table
+	blocks  int    // block, loop, if and the ifs of charges, handlers and their clauses
+	targets int    // of br_table, and catch clauses
 	carried int    // values that calls, blocks and branches carry
-	height  int    // of the operand stack, about
+	height  int32  // of the operand stack, about
 	live    uint64 // locals and operands at every place where code divides or meets
+	dead    bool   // control does not get here
+	indexed bool   // there is a local for the index of an indirect call
 	run     uint32
 }
 
@@ -72,14 +80,15 @@ func (m *module) codeSection(r *reader) {
 			overLimit(at, "bytes of function body", uint64(len(body)), m.limits.BodySize, "BodySize", "split the function")
 		}
 		c.rewrite(&reader{b: r.b[:r.pos], pos: r.pos - len(body)}, m.types[m.funcTypes[m.function]])
-		need := len(m.code) + 5 + len(c.out)
+		size := len(c.head) + len(c.out)
+		need := len(m.code) + 5 + size
 		if need > most {
 			overGrowth(at, need, most)
 		}
 		if need > cap(m.code) { // rare, and then once
 			m.code = append(make([]byte, 0, most), m.code...)
 		}
-		m.code = append(appendU32(m.code, uint32(len(c.out))), c.out...)
+		m.code = append(append(appendU32(m.code, uint32(size)), c.head...), c.out...)
 		if spent += c.compileTime(); spent > m.limits.CompileTime {
 			overTime(at, spent, m.limits.CompileTime)
 		}
@@ -89,20 +98,19 @@ func (m *module) codeSection(r *reader) {
 }
 
 // rewrite decodes one body, the size not included, and leaves its metered form
-// in c.out. Everything but charges, indices and bulk operations is copied.
+// in c.head and c.out. Everything but charges, indices, bulk operations and
+// exceptions is copied.
 func (c *coder) rewrite(r *reader, typ typeInfo) {
 	m := c.m
 	start := r.pos
-	declared := c.readLocals(r, typ.params)
+	declared := c.readLocals(r, int(typ.params))
 	b, p := r.b, r.pos
-	groups, after := leb(b, start)
-	out := append(appendU32(c.out[:0], groups+1), b[after:p]...)
-	out = append(out, 1, byte(I64)) // the local that charges use
-	out = m.appendCharge(out, 1+declared/localsPerUnit, uint32(c.locals))
+	out := m.appendCharge(c.out[:0], 1+declared/localsPerUnit, uint32(c.locals))
 	c.charge = m.appendCharge(c.charge[:0], 1, uint32(c.locals))
 	c.blocks, c.targets, c.run = 1, 0, 0
-	c.carried, c.height, c.live = 0, 0, 0
-	c.frames = append(c.frames[:0], frame{kind: shapeBlock, typ: typeInfo{results: typ.results}})
+	c.carried, c.height, c.live, c.indexed, c.dead = 0, 0, 0, false, false
+	c.clauses, c.tries = c.clauses[:0], c.tries[:0]
+	c.frames = append(c.frames[:0], frame{kind: shapeBlock, typ: typeInfo{at: typ.at + typ.params, results: typ.results}})
 	m.info.ChargePoints++
 
 	from := p // what is copied to out ends here
@@ -121,7 +129,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			m.info.ChargePoints++
 		}
 		c.run += uint32(info.weight)
-		c.height += int(info.pushes)
+		c.height += int32(info.pushes)
 		at := p
 		p++
 		switch info.shape {
@@ -164,6 +172,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 					malformed(p, "%d bytes after the end of the function", len(b)-p)
 				}
 				c.out = append(out, b[from:p]...)
+				c.declare(b[start:])
 				return
 			}
 		case shapeBr, shapeBrIf:
@@ -177,35 +186,48 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			p = c.branches(b, p)
 			c.leave()
 		case shapeStop:
-			c.carry(typ.results, at)
+			c.carry(int(typ.results), at)
 			c.leave()
 		case shapeCall, shapeReturnCall, shapeRefFunc:
-			if info.shape == shapeReturnCall {
-				m.needTailCalls(at)
-				c.leave()
-			}
 			var i uint32
 			i, p = leb(b, p)
 			moved := m.newFunc(i, at)
 			if info.shape != shapeRefFunc {
 				c.called(m.types[m.funcTypes[i]], at)
 			}
-			if moved != i {
+			switch {
+			case len(c.tries) > 0 && info.shape == shapeCall:
+				c.code = appendU32(append(c.code[:0], op), moved)
+				out = c.guarded(append(out, b[from:at]...), m.funcTypes[i], at, c.code)
+				from = p
+			case moved != i:
 				out = append(append(out, b[from:at]...), op)
 				out = appendU32(out, moved)
 				from = p
 			}
-		case shapeCallIndirect, shapeReturnCallIndirect:
-			if info.shape == shapeReturnCallIndirect {
-				m.needTailCalls(at)
+			if info.shape == shapeReturnCall {
 				c.leave()
 			}
+		case shapeCallIndirect, shapeReturnCallIndirect:
 			var typ, table uint32
 			typ, p = leb(b, p)
 			m.needType(typ, at)
 			c.called(m.types[typ], at)
 			table, p = leb(b, p)
 			m.needTable(table, at)
+			switch {
+			case info.shape == shapeReturnCallIndirect:
+				c.leave()
+			case len(c.tries) > 0:
+				out = c.guardedIndirect(append(out, b[from:at]...), typ, at, b[at:p])
+				from = p
+			}
+		case shapeTry:
+			out, p = c.openTry(append(out, b[from:at]...), b, p)
+			from = p
+		case shapeThrow, shapeThrowRef:
+			out, p = c.throw(append(out, b[from:at]...), b, at)
+			from = p
 		case shapeTable:
 			var table uint32
 			table, p = leb(b, p)
@@ -224,7 +246,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 		case shapeVector:
 			var op uint32
 			op, p = skipVector(b, p)
-			c.height += int(vectorPushes[op])
+			c.height += int32(vectorPushes[op])
 		case shapeBulk:
 			var charged helperKind
 			charged, p = m.skipBulk(b, p)
@@ -239,6 +261,26 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 		default:
 			refuseOpcode(op, at)
 		}
+	}
+}
+
+// declare writes the local declarations of the function at hand, with the locals
+// that metering needs: an i64 for charges and perhaps an index.
+func (c *coder) declare(body []byte) {
+	groups, more := leb(body, 0)
+	end := more
+	for range groups {
+		_, end = leb(body, end)
+		end++
+	}
+	added := uint32(1)
+	if c.indexed {
+		added++
+	}
+	c.head = append(appendU32(c.head[:0], groups+added), body[more:end]...)
+	c.head = append(c.head, 1, byte(I64))
+	if c.indexed {
+		c.head = append(c.head, 1, byte(I32))
 	}
 }
 

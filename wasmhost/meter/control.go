@@ -43,28 +43,42 @@ func (c *coder) divide(at int) {
 // leave goes to what follows an instruction that control does not pass: dead
 // code, up to the end of the block.
 func (c *coder) leave() {
+	c.dead = true
 	c.run = 0
 	c.height = c.frames[len(c.frames)-1].base
 }
 
-// open enters a block, loop or if.
+// addBlocks notes blocks of the metered function.
+func (c *coder) addBlocks(n, at int) {
+	c.blocks += n
+	if limit := c.m.limits.ControlBlocks; c.blocks > limit {
+		overLimit(at, "blocks in a function, with those for metering", uint64(c.blocks), limit, "ControlBlocks", "split the function")
+	}
+}
+
+// needTargets notes targets of a br_table or of catch clauses.
+func (c *coder) needTargets(n, at int) {
+	c.targets += n
+	if limit := c.m.limits.BrTableTargets; c.targets > limit {
+		overLimit(at, "br_table targets and catch clauses in a function", uint64(c.targets), limit, "BrTableTargets", "split the function")
+	}
+}
+
+// open enters a block, loop, if or try_table.
 func (c *coder) open(kind shape, typ typeInfo, at int) {
-	c.blocks++
-	limits := &c.m.limits
+	blocks := 1
 	c.carry(typ.values(), at)
 	c.divide(at)
 	if kind == shapeLoop {
-		c.blocks++ // the if of its charge
+		blocks++ // the if of its charge
 		c.run = 0
 		c.m.info.ChargePoints++
 	}
-	if c.blocks > limits.ControlBlocks {
-		overLimit(at, "blocks in a function, with those for metering", uint64(c.blocks), limits.ControlBlocks, "ControlBlocks", "split the function")
+	c.addBlocks(blocks, at)
+	if limit := c.m.limits.Depth; len(c.frames) > limit {
+		overLimit(at, "nested blocks", uint64(len(c.frames)), limit, "Depth", "nest less deeply")
 	}
-	if len(c.frames) > limits.Depth {
-		overLimit(at, "nested blocks", uint64(len(c.frames)), limits.Depth, "Depth", "nest less deeply")
-	}
-	c.frames = append(c.frames, frame{kind: kind, typ: typ, base: c.height - typ.params, entry: c.run})
+	c.frames = append(c.frames, frame{kind: kind, dead: c.dead, typ: typ, base: c.height - typ.params, entry: c.run})
 }
 
 // turn goes from the then branch of an if to its else branch.
@@ -75,7 +89,7 @@ func (c *coder) turn(at int) {
 	}
 	f.kind = shapeElse
 	f.out = max(f.out, c.run)
-	c.run = f.entry
+	c.run, c.dead = f.entry, f.dead
 	c.height = f.base + f.typ.params
 }
 
@@ -83,22 +97,30 @@ func (c *coder) turn(at int) {
 func (c *coder) close() bool {
 	f := c.frames[len(c.frames)-1]
 	c.frames = c.frames[:len(c.frames)-1]
-	c.height = f.base + f.typ.results
+	c.height, c.dead = f.base+f.typ.results, f.dead
 	switch f.kind {
 	case shapeIf: // the condition may have been false
 		c.run = max(c.run, f.out, f.entry)
+	case shapeTry:
+		c.closeTry(int(f.clauses))
+		c.run = max(c.run, f.out)
 	default:
 		c.run = max(c.run, f.out)
 	}
 	return len(c.frames) == 0
 }
 
-// branch notes a branch out of depth blocks.
-func (c *coder) branch(depth uint32, at int) {
+// label returns the block that a branch out of depth blocks goes to.
+func (c *coder) label(depth uint32, at int) *frame {
 	if uint64(depth) >= uint64(len(c.frames)) {
 		malformed(at, "branch out of %d blocks, only %d are open", uint64(depth)+1, len(c.frames))
 	}
-	f := &c.frames[len(c.frames)-1-int(depth)]
+	return &c.frames[len(c.frames)-1-int(depth)]
+}
+
+// branch notes a branch out of depth blocks.
+func (c *coder) branch(depth uint32, at int) {
+	f := c.label(depth, at)
 	c.carry(f.arity(), at)
 	c.divide(at)
 	if f.kind != shapeLoop {
@@ -113,10 +135,7 @@ func (c *coder) branches(b []byte, p int) int {
 	if uint64(n) >= uint64(len(b)-p) { // one more target follows, the default
 		malformed(at, "br_table with %d targets, but only %d bytes are left", n, len(b)-p)
 	}
-	c.targets += int(n)
-	if limit := c.m.limits.BrTableTargets; c.targets > limit {
-		overLimit(at, "br_table targets in a function", uint64(c.targets), limit, "BrTableTargets", "split the switch")
-	}
+	c.needTargets(int(n), at)
 	for range int(n) + 1 {
 		var depth uint32
 		at := p

@@ -254,14 +254,3 @@ func TestDamagedNamesAreDropped(t *testing.T) {
 		}
 	}
 }
-
-func TestTailCalls(t *testing.T) {
-	wasm := watText(t, `(module (import "host" "add" (func $add (param i32 i32) (result i32))) (table 1 funcref)
-		(func $f (export "f") (param i32) (result i32) (return_call $f (local.get 0)))
-		(func (export "g") (param i32) (result i32) (return_call_indirect (param i32) (result i32) (local.get 0) (i32.const 0))))`,
-		"--enable-tail-call")
-	m := mustInstrument(t, wasm, Limits{TailCalls: true})
-	if !bytes.Contains(m.Bytes, []byte{0x12, 2, opEnd}) {
-		t.Error("return_call 1 did not become return_call 2")
-	}
-}

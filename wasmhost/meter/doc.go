@@ -25,6 +25,14 @@
 // used = slice given - value left. A host that returns without setting the
 // global is called again at every charge point, which is slow and harmless.
 //
+// With credit left, the guest calls the function before it throws an exception
+// and before it enters a handler of exceptions. The host bounds then what only it
+// can see: wazero copies the whole stack for each handler that is open. If
+// [Module].ExceptionRefs is set, it must also keep every exception of the call
+// alive until the call ends, because wazero hands out plain addresses. A start
+// function is no place for either. What the host ends a call with passes by all
+// handlers of the guest.
+//
 // The host sets the global before each call. It cannot do so before the start
 // function runs, therefore a fresh instance has no credit and asks at its first
 // charge point. A call that needs less than its slice never leaves the guest.
@@ -42,7 +50,9 @@
 //   - memory.fill, memory.copy, memory.init: 1 per 64 bytes, rounded down, and 1;
 //   - memory.grow: 1, and 1024 per page when it succeeded;
 //   - table.fill, table.copy, table.init, table.grow: 1 per 8 elements, rounded
-//     down, and 1.
+//     down, and 1;
+//   - throw, throw_ref, and each call or throw in the body of a try_table: 64.
+//     Going on after a catch costs 1 more.
 //
 // Bulk operations are charged for what they could do at most, the size of the
 // memory or table, so that one with absurd operands traps as it would have
@@ -52,12 +62,21 @@
 //
 // Imported functions keep their indices, all others move up by one; references
 // to them are renumbered wherever they occur. Every function gets one local more
-// and the charges; a few functions that charge for bulk operations are appended.
-// The maxima of memories and tables
-// are lowered to the limits. Custom sections are dropped, except for function
-// names when these are well-formed. All else is kept byte for byte, and the
-// output depends on the input and the limits alone.
+// and the charges; a few functions that charge for bulk operations and exceptions
+// are appended. A try_table becomes a block, and the calls and throws in it get a
+// try_table each: see exception.go for what that mends. The maxima of memories and
+// tables are lowered to the limits. Custom sections are dropped, except for
+// function names when these are well-formed. All else is kept byte for byte, and
+// the output depends on the input and the limits alone.
 //
-// Instrument checks structure and indices, not types: the runtime still has to
-// validate the result.
+// # What is accepted
+//
+// The core specification 2.0 with tail calls, exceptions (try_table, not the older
+// try) and extended constant expressions. References to exceptions may not be in
+// tables and globals, and exceptions may not carry vectors. Threads, garbage-collected
+// types, typed function references, 64-bit and multiple memories, relaxed vectors
+// and older exceptions are refused by name.
+//
+// Instrument checks structure and indices, not types, except for those of catch
+// clauses: the runtime still has to validate the result.
 package meter

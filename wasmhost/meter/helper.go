@@ -1,14 +1,15 @@
 package meter
 
 // helperKind is a function appended to the module that charges for a bulk
-// operation. All have the type (i32) -> (i32).
+// operation or an exception.
 type helperKind uint8
 
 const (
-	helperNone     helperKind = iota
-	helperBytes               // charges for n bytes of memory, returns n
-	helperElements            // charges for n table elements, returns n
-	helperGrow                // grows the memory by n pages and charges, returns the result
+	helperNone      helperKind = iota
+	helperBytes                // charges for n bytes of memory, returns n
+	helperElements             // charges for n table elements, returns n
+	helperGrow                 // grows the memory by n pages and charges, returns the result
+	helperException            // charges for a throw or a handler and calls the fuel function
 )
 
 // name is what a trace calls the helper.
@@ -18,6 +19,8 @@ func (k helperKind) name() string {
 		return FuelModule + ".charge_bytes"
 	case helperElements:
 		return FuelModule + ".charge_elements"
+	case helperException:
+		return FuelModule + ".exception"
 	}
 	return FuelModule + ".memory_grow"
 }
@@ -40,9 +43,27 @@ func (m *module) helper(k helperKind) uint32 {
 	return base + uint32(len(m.helpers)) - 1
 }
 
+// helperType returns the type of a helper in the metered module: that of the
+// fuel function, or (i32) -> (i32).
+func (m *module) helperType(k helperKind) uint32 {
+	if k == helperException {
+		return uint32(len(m.types))
+	}
+	return uint32(len(m.types)) + 1
+}
+
+func (m *module) appendCallHelper(dst []byte, k helperKind) []byte {
+	return appendU32(append(dst, opCall), m.helper(k))
+}
+
 // appendHelper appends the body of a helper, its size included. Local 0 is the
 // operand, 1 an i32, 2 an i32 and 3 an i64.
 func (m *module) appendHelper(dst []byte, k helperKind) []byte {
+	if k == helperException {
+		body := m.appendCharge([]byte{1, 1, byte(I64)}, exceptionUnits, 0)
+		body = append(appendU32(append(body, opCall), uint32(m.importedFuncs)), opEnd)
+		return append(appendU32(dst, uint32(len(body))), body...)
+	}
 	body := []byte{2, 2, byte(I32), 1, byte(I64)}
 	result := byte(0)
 	switch k {

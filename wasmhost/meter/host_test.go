@@ -12,6 +12,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 	"go.uber.org/goleak"
 )
 
@@ -27,13 +28,24 @@ type host struct {
 	budget  int64 // left to hand out
 	given   int64
 	yields  int
+
+	exceptions int // calls on account of them
 }
 
-func newHost(t testing.TB) *host {
+// features are those that the package accepts.
+const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experimental.CoreFeaturesExceptionHandling | experimental.CoreFeaturesExtendedConst
+
+func newHost(t testing.TB) *host { return newHostOf(t, wazero.NewRuntimeConfigCompiler()) }
+
+// newInterpreter is for modules as they are: it is slow, and right where the
+// compiler is not.
+func newInterpreter(t testing.TB) *host { return newHostOf(t, wazero.NewRuntimeConfigInterpreter()) }
+
+func newHostOf(t testing.TB, config wazero.RuntimeConfig) *host {
 	t.Helper()
 	ctx := context.Background()
 	h := &host{slice: 1 << 14, budget: 1 << 40}
-	h.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2))
+	h.runtime = wazero.NewRuntimeWithConfig(ctx, config.WithCoreFeatures(features))
 	t.Cleanup(func() {
 		if err := h.runtime.Close(ctx); err != nil {
 			t.Errorf("closing the runtime: %v", err)
@@ -59,6 +71,10 @@ func newHost(t testing.TB) *host {
 func (h *host) refill(_ context.Context, mod api.Module, _ []uint64) {
 	h.yields++
 	credit := mod.ExportedGlobal(FuelGlobal).(api.MutableGlobal)
+	if int64(credit.Get()) >= 0 {
+		h.exceptions++
+		return
+	}
 	h.topUp(credit, int64(credit.Get()))
 }
 

@@ -53,15 +53,24 @@ func named(module, name string) []byte {
 	return append(sized([]byte(module)), sized([]byte(name))...)
 }
 
+// constant is a module with one global of that initial value.
+func constant(code ...byte) []byte {
+	return header().section(secGlobal, vector(append(append([]byte{byte(I32), 0}, code...), opEnd)))
+}
+
+// refusal is a module that must be refused, with the sentinel and a part of the
+// text of the error.
+type refusal struct {
+	name   string
+	wasm   []byte
+	reason error
+	want   string
+}
+
 func TestRefusals(t *testing.T) {
 	huge := []byte{0xff, 0xff, 0xff, 0xff, 0x0f}
 	typed := func() bin { return header().section(secType, vector([]byte{0x60, 0, 0})) }
-	tests := []struct {
-		name   string
-		wasm   []byte
-		reason error
-		want   string
-	}{
+	tests := []refusal{
 		{"empty", nil, ErrMalformed, "empty file"},
 		{"text", []byte("  (module)"), ErrUnsupported, "text format; build it with wat2wasm"},
 		{"text with comment", []byte(";; a module\n(module)"), ErrUnsupported, "text format"},
@@ -113,17 +122,21 @@ func TestRefusals(t *testing.T) {
 		{"two memories", header().section(secMemory, []byte{2, 0, 1, 0, 1}), ErrUnsupported, "multiple memories"},
 		{"shared memory", header().section(secMemory, []byte{1, 3, 1, 1}), ErrUnsupported, "shared memory"},
 		{"memory64", header().section(secMemory, []byte{1, 4, 1}), ErrUnsupported, "memory64"},
-		{"tag section", append(header(), secTag, 1, 0), ErrUnsupported, "exceptions"},
-		{"throw", function(nil, []byte{0x08, 0}), ErrUnsupported, "function 0: exceptions"},
 		{"atomics", function(nil, []byte{0xfe, 3, 0}), ErrUnsupported, "threads"},
-		{"tail call", function(nil, []byte{0x12, 0}), ErrUnsupported, "tail calls"},
+		{"stack switching", function(nil, []byte{0xe0, 0}), ErrUnsupported, "stack switching"},
+		{"wide arithmetic", function(nil, []byte{0xfc, 0x13}), ErrUnsupported, "wide arithmetic"},
 		{"call_ref", function(nil, []byte{0x14, 0}), ErrUnsupported, "typed function references"},
 		{"gc", function(nil, []byte{0xfb, 0}), ErrUnsupported, "garbage-collected types"},
 		{"relaxed simd", function(nil, []byte{0xfd, 0x80, 0x02}), ErrUnsupported, "relaxed vector"},
 		{"over-long vector opcode", function(nil, []byte{0xfd, 0x8c, 0x00}), ErrMalformed, "over-long vector opcode"},
 		{"operands from table.size", header().section(secType, vector([]byte{0x60, 0, 0})).section(secFunction, vector([]byte{0})).section(secTable, vector([]byte{0x70, 0, 1})).
 			section(secCode, vector(sized(append(append(append([]byte{0}, repeat(1000, 0xfc, bulkTableSize|0x80, 0, 0)...), repeat(1000, opBlock, blockEmpty, opEnd)...), opEnd)))), ErrLimit, "LiveValues"},
-		{"extended constants", header().section(secGlobal, vector([]byte{0x7f, 0, 0x41, 1, 0x41, 1, 0x6a, opEnd})), ErrUnsupported, "extended constant"},
+		{"constant without value", header().section(secGlobal, vector([]byte{byte(I32), 0, opI32Const, 1, opEnd}, []byte{byte(I32), 0, opEnd})), ErrMalformed, "initial value of global: 0 values, not one"},
+		{"constant with two values", constant(opI32Const, 1, opI32Const, 1), ErrMalformed, "2 values, not one"},
+		{"constant without operands", constant(opI32Const, 1, 0x6a), ErrMalformed, "opcode 0x6a without operands"},
+		{"constant with a large stack", constant(append(repeat(17, opI32Const, 1), repeat(16, 0x6a)...)...), ErrUnsupported, "so many operands"},
+		{"constant that divides", constant(opI32Const, 1, opI32Const, 1, 0x6d), ErrMalformed, "opcode 0x6d is not constant"},
+		{"constant of another proposal", constant(opI32Const, 1, 0xfb, 0x1c), ErrUnsupported, "garbage-collected types"},
 		{
 			"growing an imported table",
 			typed().section(secImport, vector(append(named("env", "t"), 1, 0x70, 0, 1))).section(secFunction, vector([]byte{0})).
@@ -140,10 +153,12 @@ func TestRefusals(t *testing.T) {
 		{"function past the last called", function(nil, []byte{opCall, 1}), ErrMalformed, "function 1 of 1"},
 		{"function past the last exported", header().section(secExport, vector(append(sized([]byte("f")), 0, 0))), ErrMalformed, "function 0 of 0"},
 	}
+	tests = append(tests, exceptionRefusals...)
 	for _, s := range []struct {
 		id   byte
 		what string
 	}{
+		{secTag, "tags"},
 		{secType, "types"},
 		{secImport, "imports"},
 		{secFunction, "functions"},
@@ -156,12 +171,7 @@ func TestRefusals(t *testing.T) {
 		{secData, "data segments"},
 	} {
 		for _, n := range []uint32{200_000_000, 1<<32 - 1} {
-			tests = append(tests, struct {
-				name   string
-				wasm   []byte
-				reason error
-				want   string
-			}{fmt.Sprintf("%d %s", n, s.what), header().section(s.id, appendU32(nil, n)), ErrMalformed, fmt.Sprintf("%d %s announced", n, s.what)})
+			tests = append(tests, refusal{fmt.Sprintf("%d %s", n, s.what), header().section(s.id, appendU32(nil, n)), ErrMalformed, fmt.Sprintf("%d %s announced", n, s.what)})
 		}
 	}
 	for _, tt := range tests {

@@ -16,6 +16,8 @@ type Limits struct {
 	Imports    int // entries of the import section
 	Functions  int // imported and defined functions
 	Globals    int // imported and defined globals
+	Tags       int // imported and defined tags of exceptions
+	TagValues  int // values that one exception carries: the host may have to keep many exceptions
 	Exports    int // entries of the export section
 	NameLength int // bytes of one import or export name
 
@@ -29,9 +31,9 @@ type Limits struct {
 
 	BodySize       int // bytes of one function body
 	Locals         int // parameters and locals of one function
-	ControlBlocks  int // block, loop and if of one function, those added for metering included
-	Depth          int // nesting of block, loop and if
-	BrTableTargets int // targets of all br_table instructions of one function
+	ControlBlocks  int // block, loop, if, try_table and catch clauses of one function, those added for metering included
+	Depth          int // nesting of block, loop, if and try_table
+	BrTableTargets int // targets of all br_table instructions of one function, and its catch clauses
 	CarriedValues  int // parameters and results of all calls, blocks and branches of one function that have many
 	LiveValues     int // locals and operands, summed over the blocks and branches of one function
 
@@ -43,10 +45,6 @@ type Limits struct {
 	// NameSection is the size in bytes up to which function names are kept. A
 	// larger name section is dropped, not refused.
 	NameSection int
-
-	// TailCalls accepts return_call and return_call_indirect. Leave it off
-	// unless the runtime has that feature switched on.
-	TailCalls bool
 }
 
 // DefaultLimits returns limits that let C, Rust, AssemblyScript and Go filters of
@@ -60,6 +58,8 @@ func DefaultLimits() Limits {
 		Imports:    1_000,
 		Functions:  50_000,
 		Globals:    10_000,
+		Tags:       1_000,
+		TagValues:  64,
 		Exports:    4_096,
 		NameLength: 1_024,
 
@@ -107,6 +107,8 @@ func (l Limits) resolve() (Limits, error) {
 		{"Imports", &l.Imports, def.Imports, 1 << 20},
 		{"Functions", &l.Functions, def.Functions, 1 << 24},
 		{"Globals", &l.Globals, def.Globals, 1 << 24},
+		{"Tags", &l.Tags, def.Tags, 1 << 20},
+		{"TagValues", &l.TagValues, def.TagValues, 1 << 10},
 		{"Exports", &l.Exports, def.Exports, 1 << 20},
 		{"NameLength", &l.NameLength, def.NameLength, 1 << 20},
 		{"Tables", &l.Tables, def.Tables, 1 << 10},
@@ -116,7 +118,7 @@ func (l Limits) resolve() (Limits, error) {
 		{"MemoryPages", &l.MemoryPages, def.MemoryPages, maxMemoryPages},
 		{"DataSegments", &l.DataSegments, def.DataSegments, 1 << 20},
 		{"DataSize", &l.DataSize, def.DataSize, maxModuleSize},
-		{"BodySize", &l.BodySize, def.BodySize, maxModuleSize},
+		{"BodySize", &l.BodySize, def.BodySize, 1 << 26},
 		{"Locals", &l.Locals, def.Locals, 1 << 24},
 		{"ControlBlocks", &l.ControlBlocks, def.ControlBlocks, 1 << 24},
 		{"Depth", &l.Depth, def.Depth, 1 << 20},

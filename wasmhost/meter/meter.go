@@ -21,17 +21,17 @@ const (
 	secEnd // one more than the last
 )
 
-// sections names the sections and gives their place in a module; the data count
-// stands before the code.
+// sections names the sections and gives their place in a module: tags stand
+// before globals, the data count before the code.
 var sections = [secEnd]struct {
 	name string
 	rank int
 }{
 	secType: {"type section", 1}, secImport: {"import section", 2}, secFunction: {"function section", 3},
-	secTable: {"table section", 4}, secMemory: {"memory section", 5}, secGlobal: {"global section", 6},
-	secExport: {"export section", 7}, secStart: {"start section", 8}, secElement: {"element section", 9},
-	secDataCount: {"data count section", 10}, secCode: {"code section", 11}, secData: {"data section", 12},
-	secCustom: {"custom section", 0}, secTag: {"tag section", 0},
+	secTable: {"table section", 4}, secMemory: {"memory section", 5}, secTag: {"tag section", 6},
+	secGlobal: {"global section", 7}, secExport: {"export section", 8}, secStart: {"start section", 9},
+	secElement: {"element section", 10}, secDataCount: {"data count section", 11}, secCode: {"code section", 12},
+	secData: {"data section", 13}, secCustom: {"custom section", 0},
 }
 
 var magic = []byte("\x00asm")
@@ -99,9 +99,6 @@ func (m *module) read() {
 	for r.remaining() > 0 {
 		at := r.pos
 		id := r.byte("section id")
-		if id == secTag {
-			unsupported(at, "exceptions", "build without exception handling (-fno-exceptions, panic=abort)")
-		}
 		if id >= secEnd {
 			malformed(at, "unknown section id %#x", id)
 		}
@@ -143,6 +140,8 @@ func (m *module) readSection(id byte, r *reader) {
 		m.readTables(r)
 	case secMemory:
 		m.readMemories(r)
+	case secTag:
+		m.readTags(r)
 	case secGlobal:
 		m.readGlobals(r)
 	case secExport:

@@ -20,6 +20,7 @@ const (
 	KindTable
 	KindMemory
 	KindGlobal
+	KindTag
 )
 
 // String returns the keyword of the text format.
@@ -33,6 +34,8 @@ func (k Kind) String() string {
 		return "memory"
 	case KindGlobal:
 		return "global"
+	case KindTag:
+		return "tag"
 	}
 	return fmt.Sprintf("kind(%#x)", byte(k))
 }
@@ -49,6 +52,7 @@ const (
 	V128      ValueType = 0x7b
 	FuncRef   ValueType = 0x70
 	ExternRef ValueType = 0x6f
+	ExnRef    ValueType = 0x69
 )
 
 // String returns the keyword of the text format.
@@ -68,12 +72,14 @@ func (t ValueType) String() string {
 		return "funcref"
 	case ExternRef:
 		return "externref"
+	case ExnRef:
+		return "exnref"
 	}
 	return fmt.Sprintf("type(%#x)", byte(t))
 }
 
 // Import is one import of the source module. Params and Results are set for
-// functions, Type for globals; they share memory and must not be changed.
+// functions, Params also for tags, Type for globals; they share memory and must not be changed.
 type Import struct {
 	Module, Name    string
 	Kind            Kind
@@ -83,7 +89,7 @@ type Import struct {
 }
 
 // Export is one export of the source module. Params and Results are set for
-// functions, Type for globals; they share memory and must not be changed.
+// functions, Params also for tags, Type for globals; they share memory and must not be changed.
 type Export struct {
 	Name            string
 	Kind            Kind
@@ -108,9 +114,12 @@ type Module struct {
 	Tables        int  // imported and defined
 	TableElements int  // sum of the initial sizes
 	Globals       int  // imported and defined
+	Tags          int  // imported and defined
 	DataSize      int  // bytes of all data segments
 	CodeSize      int  // bytes of all function bodies before metering
 	HasStart      bool // a start function runs at instantiation
 	FunctionNames int  // names kept for traces
 	ChargePoints  int  // charges inserted, those of bulk operations not counted
+	Exceptions    bool // it throws or catches: the fuel function is called for that too
+	ExceptionRefs bool // it keeps exceptions in values, of type exnref
 }

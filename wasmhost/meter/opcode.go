@@ -19,6 +19,9 @@ const (
 	shapeCallIndirect
 	shapeReturnCall
 	shapeReturnCallIndirect
+	shapeTry
+	shapeThrow
+	shapeThrowRef
 	shapeSelectTyped
 	shapeLocal
 	shapeGlobal
@@ -57,37 +60,42 @@ const (
 )
 
 const (
-	opBlock      = 0x02
-	opLoop       = 0x03
-	opIf         = 0x04
-	opEnd        = 0x0b
-	opCall       = 0x10
-	opLocalGet   = 0x20
-	opLocalSet   = 0x21
-	opLocalTee   = 0x22
-	opSelect     = 0x1b
-	opGlobalGet  = 0x23
-	opGlobalSet  = 0x24
-	opMemorySize = 0x3f
-	opMemoryGrow = 0x40
-	opI32Const   = 0x41
-	opI64Const   = 0x42
-	opI32Eq      = 0x46
-	opI32LtU     = 0x49
-	opI64LtS     = 0x53
-	opI32Shl     = 0x74
-	opI32ShrU    = 0x76
-	opI64Add     = 0x7c
-	opI64Sub     = 0x7d
-	opI64Shl     = 0x86
-	opI64ExtendU = 0xad
-	opRefNull    = 0xd0
-	opRefFunc    = 0xd2
+	opUnreachable = 0x00
+	opBlock       = 0x02
+	opLoop        = 0x03
+	opIf          = 0x04
+	opThrow       = 0x08
+	opThrowRef    = 0x0a
+	opEnd         = 0x0b
+	opCall        = 0x10
+	opLocalGet    = 0x20
+	opLocalSet    = 0x21
+	opLocalTee    = 0x22
+	opSelect      = 0x1b
+	opTryTable    = 0x1f
+	opGlobalGet   = 0x23
+	opGlobalSet   = 0x24
+	opMemorySize  = 0x3f
+	opMemoryGrow  = 0x40
+	opI32Const    = 0x41
+	opI64Const    = 0x42
+	opI32Eq       = 0x46
+	opI32LtU      = 0x49
+	opI64LtS      = 0x53
+	opI32Shl      = 0x74
+	opI32ShrU     = 0x76
+	opI64Add      = 0x7c
+	opI64Sub      = 0x7d
+	opI64Shl      = 0x86
+	opI64ExtendU  = 0xad
+	opRefNull     = 0xd0
+	opRefFunc     = 0xd2
 
 	blockEmpty = 0x40
 )
 
-// opcodes describes the one-byte opcodes of the core specification 2.0.
+// opcodes describes the one-byte opcodes of the core specification 2.0, of tail
+// calls and of exceptions.
 var opcodes = func() (t [256]opcodeInfo) {
 	set := func(s shape, weight uint8, from, to int) {
 		for op := from; op <= to; op++ {
@@ -101,6 +109,8 @@ var opcodes = func() (t [256]opcodeInfo) {
 	one(shapeLoop, 0x03)
 	one(shapeIf, 0x04)
 	one(shapeElse, 0x05)
+	one(shapeThrow, opThrow)
+	one(shapeThrowRef, opThrowRef)
 	one(shapeEnd, 0x0b)
 	one(shapeBr, 0x0c)
 	one(shapeBrIf, 0x0d)
@@ -112,6 +122,7 @@ var opcodes = func() (t [256]opcodeInfo) {
 	set(shapeReturnCallIndirect, weightCall, 0x13, 0x13)
 	set(shapePlain, weightPlain, 0x1a, 0x1b) // drop, select
 	one(shapeSelectTyped, 0x1c)
+	one(shapeTry, opTryTable)
 	set(shapeLocal, weightPlain, 0x20, 0x22)
 	set(shapeGlobal, weightPlain, 0x23, 0x24)
 	set(shapeTable, weightMemory, 0x25, 0x26)
@@ -221,10 +232,13 @@ var vectorPushes = func() (t [256]int8) {
 // refuseOpcode names the proposal an unknown opcode belongs to.
 func refuseOpcode(op byte, at int) {
 	switch op {
-	case 0x06, 0x07, 0x08, 0x09, 0x0a, 0x18, 0x19, 0x1f:
-		unsupported(at, "exceptions", "build without exception handling (-fno-exceptions, panic=abort)")
+	case 0x06, 0x07, 0x09, 0x18, 0x19:
+		legacy := map[byte]string{0x06: "try", 0x07: "catch", 0x09: "rethrow", 0x18: "delegate", 0x19: "catch_all"}
+		unsupported(at, "legacy exception instruction "+legacy[op], "translate it (wasm-opt --translate-to-exnref) or build with try_table (-mllvm -wasm-use-legacy-eh=false)")
 	case 0x14, 0x15, 0xd3, 0xd4, 0xd5, 0xd6:
 		unsupported(at, "typed function references", "build for the core specification 2.0")
+	case 0xe0, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6:
+		unsupported(at, "stack switching", "build for the core specification 2.0")
 	case 0xfb:
 		unsupported(at, "garbage-collected types", "build for the core specification 2.0")
 	case 0xfe:

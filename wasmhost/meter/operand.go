@@ -69,12 +69,12 @@ func (m *module) blockType(b []byte, p int) (typeInfo, int) {
 		return typeInfo{}, p + 1
 	}
 	if p < len(b) && isValueType(b[p]) {
-		return typeInfo{results: 1}, p + 1
+		return typeInfo{at: int32(b[p]), results: 1}, p + 1
 	}
 	at := p
 	i, p := leb(b, p)
 	if b[p-1]&0x40 != 0 { // a negative number in this signed integer
-		unsupported(at, "unknown block type", "build for the core specification 2.0")
+		refuseType(at, b[at])
 	}
 	m.needType(i, at)
 	return m.types[i], p
@@ -85,7 +85,7 @@ func skipSelectType(b []byte, p int) int {
 		malformed(p, "select with a number of types other than one")
 	}
 	if !isValueType(b[p+1]) {
-		unsupported(p+1, "unknown value type", "build for the core specification 2.0")
+		refuseType(p+1, b[p+1])
 	}
 	return p + 2
 }
@@ -94,8 +94,8 @@ func skipRefType(b []byte, p int) int {
 	if p >= len(b) {
 		malformed(p, "truncated immediate")
 	}
-	if t := ValueType(b[p]); t != FuncRef && t != ExternRef {
-		unsupported(p, "unknown reference type", "build for the core specification 2.0")
+	if t := ValueType(b[p]); t != FuncRef && t != ExternRef && t != ExnRef {
+		refuseType(p, b[p])
 	}
 	return p + 1
 }
@@ -180,14 +180,11 @@ func (m *module) skipBulk(b []byte, p int) (helperKind, int) {
 		m.needTable(i, at)
 		return helperElements, p
 	}
+	if op >= 0x13 && op <= 0x16 {
+		unsupported(at, "wide arithmetic", "build without -mwide-arithmetic")
+	}
 	malformed(at, "unknown opcode 0xfc %#x", op)
 	return helperNone, p
-}
-
-func (m *module) needTailCalls(at int) {
-	if !m.limits.TailCalls {
-		unsupported(at, "tail calls", "build without -mtail-call")
-	}
 }
 
 func (m *module) needType(i uint32, at int) {

@@ -17,23 +17,23 @@ func (m *module) readTypes(r *reader) {
 		default:
 			malformed(at, "unknown form of type %#x", form)
 		}
-		t := typeInfo{at: len(m.values)}
+		t := typeInfo{at: int32(len(m.values))}
 		t.params = m.readTypeVector(r, "parameters")
 		t.results = m.readTypeVector(r, "results")
-		if limit := m.limits.TypeValues; len(m.values) > limit {
-			overLimit(at, "parameters and results of all types", uint64(len(m.values)), limit, "TypeValues", "")
+		if have, limit := len(m.values)-len(singleTypes), m.limits.TypeValues; have > limit {
+			overLimit(at, "parameters and results of all types", uint64(have), limit, "TypeValues", "")
 		}
 		m.types = append(m.types, t)
 	}
 	r.done()
 }
 
-func (m *module) readTypeVector(r *reader, what string) int {
+func (m *module) readTypeVector(r *reader, what string) int32 {
 	n := r.count(what, 1, m.limits.Params, "Params")
 	for range n {
 		m.values = append(m.values, readValueType(r, what))
 	}
-	return n
+	return int32(n)
 }
 
 func (m *module) readImports(r *reader) {
@@ -66,8 +66,9 @@ func (m *module) readImports(r *reader) {
 			g := m.addGlobal(r)
 			m.importedGlobals++
 			im.Type, im.Mutable = g.typ, g.mutable
-		case 4:
-			unsupported(kindAt, "exceptions", "build without exception handling (-fno-exceptions, panic=abort)")
+		case KindTag:
+			t := m.addTag(r)
+			im.Params = m.params(t)
 		default:
 			malformed(kindAt, "unknown kind of import %#x", byte(im.Kind))
 		}
@@ -188,6 +189,9 @@ func (m *module) readMemories(r *reader) {
 func (m *module) addGlobal(r *reader) globalInfo {
 	at := r.pos
 	g := globalInfo{typ: readValueType(r, "type of global")}
+	if g.typ == ExnRef {
+		refuseKeptException(at, "global")
+	}
 	switch mutability := r.byte("mutability of global"); mutability {
 	case 0:
 	case 1:
@@ -245,8 +249,9 @@ func (m *module) readExports(r *reader) {
 				malformed(kindAt, "global %d of %d", i, len(m.globals))
 			}
 			ex.Type, ex.Mutable = m.globals[i].typ, m.globals[i].mutable
-		case 4:
-			unsupported(kindAt, "exceptions", "build without exception handling (-fno-exceptions, panic=abort)")
+		case KindTag:
+			m.needTag(i, kindAt)
+			ex.Params = m.params(m.tags[i])
 		default:
 			malformed(kindAt, "unknown kind of export %#x", byte(ex.Kind))
 		}

@@ -18,13 +18,22 @@ func (e *editor) function() {
 	}
 }
 
-// constant reads a constant expression.
+// maxConstantHeight is how many operands a constant expression may have on its
+// stack: runtimes keep that of each instruction on their heap.
+const maxConstantHeight = 16
+
+// constant reads a constant expression, which must leave one value.
 func (e *editor) constant(what string) {
 	r := e.r
+	height := 0
 	for {
 		at := r.pos
+		height++
 		switch op := r.byte(what); op {
 		case opEnd:
+			if height != 2 {
+				malformed(at, "%s: %d values, not one", what, height-1)
+			}
 			return
 		case opI32Const:
 			r.pos = skipInt(r.b, r.pos, 32)
@@ -47,10 +56,17 @@ func (e *editor) constant(what string) {
 				malformed(at, "%s: vector opcode %#x is not constant", what, sub)
 			}
 			r.skip(16, what)
-		case 0x6a, 0x6b, 0x6c, 0x7c, 0x7d, 0x7e:
-			unsupported(at, "extended constant expressions", "build without -mextended-const")
+		case 0x6a, 0x6b, 0x6c, 0x7c, 0x7d, 0x7e: // add, sub, mul
+			if height -= 2; height < 1 {
+				malformed(at, "%s: opcode %#x without operands", what, op)
+			}
+		case 0xfb:
+			refuseOpcode(op, at)
 		default:
 			malformed(at, "%s: opcode %#x is not constant", what, op)
+		}
+		if height > maxConstantHeight {
+			unsupported(at, "constant expression with so many operands", "compute it when the module starts")
 		}
 	}
 }

@@ -7,13 +7,15 @@ type span struct{ from, to int }
 
 func (s span) empty() bool { return s.to == 0 }
 
-// typeInfo is a function type; its value types are a part of module.values.
+// typeInfo is the type of a function or block; its value types are a part of
+// module.values, at the start of which each value type stands by itself, at the
+// place of its code.
 type typeInfo struct {
-	at              int // in module.values
-	params, results int
+	at              int32 // in module.values
+	params, results int32
 }
 
-func (t typeInfo) values() int { return t.params + t.results }
+func (t typeInfo) values() int { return int(t.params + t.results) }
 
 type tableInfo struct {
 	elem     byte
@@ -39,6 +41,7 @@ type module struct {
 	values  []ValueType
 	tables  []tableInfo
 	globals []globalInfo
+	tags    []uint32 // their types
 
 	importedFuncs    int
 	importedTables   int
@@ -59,6 +62,7 @@ type module struct {
 	nameCount int
 	named     bool // a name section was seen
 	helpers   []helperKind
+	exnTyped  bool // the type (exnref) -> () is needed
 }
 
 type exportEntry struct {
@@ -67,8 +71,18 @@ type exportEntry struct {
 }
 
 func newModule(in []byte, limits Limits) *module {
-	return &module{in: in, limits: limits, function: -1, start: -1, dataCount: -1}
+	return &module{in: in, limits: limits, function: -1, start: -1, dataCount: -1, values: singleTypes}
 }
+
+// singleTypes holds every value type at the place of its code. It has no spare
+// capacity: who appends to it gets a copy.
+var singleTypes = func() []ValueType {
+	types := make([]ValueType, 0x80)
+	for i := range types {
+		types[i] = ValueType(i)
+	}
+	return types
+}()
 
 // where says which part of the module an error is in.
 func (m *module) where() string {
@@ -96,12 +110,13 @@ func (m *module) finishInfo() {
 		m.info.TableElements += int(t.min)
 	}
 	m.info.Globals = len(m.globals)
+	m.info.Tags = len(m.tags)
 	m.info.FunctionNames = m.nameCount
 }
 
 func isValueType(t byte) bool {
 	switch ValueType(t) {
-	case I32, I64, F32, F64, V128, FuncRef, ExternRef:
+	case I32, I64, F32, F64, V128, FuncRef, ExternRef, ExnRef:
 		return true
 	}
 	return false
@@ -116,9 +131,13 @@ func readValueType(r *reader, what string) ValueType {
 	return ValueType(t)
 }
 
+// readRefType reads the type of what a table or an element segment holds.
 func readRefType(r *reader, what string) byte {
 	at := r.pos
 	t := r.byte(what)
+	if t == byte(ExnRef) {
+		refuseKeptException(at, "table")
+	}
 	if t != byte(FuncRef) && t != byte(ExternRef) {
 		refuseType(at, t)
 	}
@@ -128,11 +147,9 @@ func readRefType(r *reader, what string) byte {
 // refuseType names the proposal an unknown type belongs to.
 func refuseType(at int, t byte) {
 	switch t {
-	case 0x69, 0x74:
-		unsupported(at, "exceptions", "build without exception handling (-fno-exceptions, panic=abort)")
 	case 0x63, 0x64:
 		unsupported(at, "typed function references", "build for the core specification 2.0")
-	case 0x5e, 0x5f, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x71, 0x72, 0x73, 0x77, 0x78:
+	case 0x5e, 0x5f, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x71, 0x72, 0x73, 0x74, 0x77, 0x78:
 		unsupported(at, "garbage-collected types", "build for the core specification 2.0")
 	}
 	malformed(at, "unknown value type %#x", t)

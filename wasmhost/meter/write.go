@@ -36,18 +36,22 @@ func (m *module) writeBeforeCode() []byte {
 		m.span[secFunction].to - m.span[secFunction].from + m.span[secExport].to - m.span[secExport].from +
 		len(m.globalSec) + len(m.elemSec)
 	out := append(make([]byte, 0, size+size/8), m.in[:8]...)
-	out = m.appendVector(out, secType, len(m.types), m.body(secType), []byte{
+	types, added := []byte{
 		0x60, 0, 0, // of the fuel function
-		0x60, 1, byte(I32), 1, byte(I32), // of the helpers
-	}, 2)
+		0x60, 1, byte(I32), 1, byte(I32), // of helpers
+	}, 2
+	if m.exnTyped {
+		types, added = append(types, 0x60, 1, byte(ExnRef), 0), 3
+	}
+	out = m.appendVector(out, secType, len(m.types), m.body(secType), types, added)
 
 	fuel := appendName(appendName(nil, FuelModule), FuelFunction)
 	fuel = appendU32(append(fuel, byte(KindFunction)), uint32(len(m.types)))
 	out = m.appendVector(out, secImport, len(m.info.Imports), m.body(secImport), fuel, 1)
 
 	var helperTypes []byte
-	for range m.helpers {
-		helperTypes = appendU32(helperTypes, uint32(len(m.types))+1)
+	for _, k := range m.helpers {
+		helperTypes = appendU32(helperTypes, m.helperType(k))
 	}
 	out = m.appendVector(out, secFunction, m.defined, m.body(secFunction), helperTypes, len(m.helpers))
 
@@ -61,6 +65,9 @@ func (m *module) writeBeforeCode() []byte {
 		memory := appendU32([]byte{1}, m.info.MemoryMinPages)
 		memory = appendU32(memory, m.info.MemoryMaxPages)
 		out = m.appendVector(out, secMemory, 1, memory, nil, 0)
+	}
+	if tags := m.span[secTag]; !tags.empty() {
+		out = appendSection(out, secTag, m.in[tags.from:tags.to])
 	}
 	out = m.appendVector(out, secGlobal, len(m.globals)-m.importedGlobals, m.globalSec,
 		[]byte{byte(I64), 1, opI64Const, 0, opEnd}, 1)
