@@ -123,7 +123,8 @@ func TestFiltersOfTheGuide(t *testing.T) {
 			if err := os.Symlink(filepath.Join(root, "filters"), filepath.Join(dir, "filters")); err != nil {
 				t.Fatal(err)
 			}
-			shell(t, dir, "rustc() { "+rustc(t)+" \"$@\"; }\n"+commands(t, "route.rs"))
+			const compiler = `rustc=$(filters/sdk/rust/testdata/build.sh --rustc); rustc() { "$rustc" "$@"; }`
+			shell(t, dir, compiler+"\n"+commands(t, "route.rs"))
 		},
 	}
 	for language, build := range build {

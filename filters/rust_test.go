@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,30 +12,8 @@ import (
 	"github.com/wasmrouter/router/wasmhost"
 )
 
-// buildRust builds the SDK and then the filter whose source is appended.
-const buildRust = `flags="--edition 2021 --target wasm32-unknown-unknown -O -C panic=abort -C target-feature=+bulk-memory -D warnings --remap-path-prefix $PWD=."
-lib=${OUT%/*}/librouter_filter.rlib
-"$RUSTC" $flags --crate-type rlib --crate-name router_filter -o "$lib" sdk/rust/src/lib.rs
-"$RUSTC" $flags --crate-type cdylib --crate-name filter -C lto=fat -C strip=symbols -C link-arg=-zstack-size=65536 \
-	--extern router_filter="$lib" -o "$OUT" `
-
-// rustc finds a compiler that has the library for WebAssembly: the first in PATH
-// may be one without.
-func rustc(t testing.TB) string {
-	t.Helper()
-	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
-		file := filepath.Join(dir, "rustc")
-		out, err := exec.Command(file, "--print", "target-libdir", "--target", "wasm32-unknown-unknown").Output()
-		if err != nil {
-			continue
-		}
-		if _, err := os.Stat(strings.TrimSpace(string(out))); err == nil {
-			return file
-		}
-	}
-	t.Fatal("no rustc in PATH has the target wasm32-unknown-unknown: scripts/deps.sh test installs one")
-	return ""
-}
+// buildRust builds the filter whose source is appended.
+const buildRust = "build() { sdk/rust/testdata/build.sh $1 $OUT; }; build "
 
 // The Rust SDK and a filter compile without a warning with the first compiler of
 // PATH too, which may be a newer one, and for this machine, for unit tests.
@@ -57,7 +34,7 @@ func TestRustModulesAreReproducible(t *testing.T) {
 		if err := os.CopyFS(filepath.Join(dir, "sdk", "rust"), os.DirFS("sdk/rust")); err != nil {
 			t.Fatal(err)
 		}
-		shell(t, dir, buildRust+"sdk/rust/testdata/panic.rs", "OUT="+out, "RUSTC="+rustc(t))
+		shell(t, dir, buildRust+"sdk/rust/testdata/panic.rs", "OUT="+out)
 		var err error
 		if modules[i], err = os.ReadFile(out); err != nil {
 			t.Fatal(err)

@@ -23,7 +23,7 @@ const (
 func built(t testing.TB, command string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "f.wasm")
-	shell(t, ".", command, "OUT="+out, "RUSTC="+rustc(t))
+	shell(t, ".", command, "OUT="+out)
 	module, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)

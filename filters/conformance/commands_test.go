@@ -8,9 +8,10 @@ import (
 
 // Compilers of the conformance filters, by the name of the source.
 const (
-	flagsC  = "clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I ../sdk/c"
-	linkC   = "wasm-ld --no-entry --strip-all --stack-first -z stack-size=32768"
-	buildGo = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./guest/conformance-go"
+	flagsC    = "clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I ../sdk/c"
+	linkC     = "wasm-ld --no-entry --strip-all --stack-first -z stack-size=32768"
+	buildRust = "../sdk/rust/testdata/build.sh guest/conformance.rs $OUT"
+	buildGo   = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./guest/conformance-go"
 )
 
 func buildC(source, flags string) string {
@@ -19,8 +20,9 @@ func buildC(source, flags string) string {
 
 // conformanceFilters are the conformance filters of the SDKs that live here.
 var conformanceFilters = map[string]string{
-	"c":  buildC("guest/conformance.c", ""),
-	"go": buildGo,
+	"c":    buildC("guest/conformance.c", ""),
+	"go":   buildGo,
+	"rust": buildRust,
 }
 
 func TestConformanceFilters(t *testing.T) {

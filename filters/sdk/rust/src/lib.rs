@@ -73,6 +73,7 @@ const MALFORMED: i64 = -2;
 /// - `init`: `fn(&Config) -> Result<(), Refusal>`, which is called once for each
 ///   instance with the configuration. An error refuses the configuration and is
 ///   shown to the operator;
+/// - `close`: `fn()`, which is called before the instance goes away, unless it failed;
 /// - `needs`: what of a message the host hands over, such as `NEED_BODY |
 ///   STATELESS`. Without it, everything, and the filter is not stateless.
 #[macro_export]
@@ -92,6 +93,14 @@ macro_rules! filter {
             pub extern "C" fn router_init(at: u32, len: u32) -> i64 {
                 // The host calls this, and never while another call runs.
                 unsafe { $crate::__init(at, len, $handler) }
+            }
+        };
+    };
+    (@ close $handler:expr) => {
+        const _: () = {
+            #[no_mangle]
+            pub extern "C" fn router_close() {
+                $handler()
             }
         };
     };

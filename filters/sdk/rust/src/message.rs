@@ -192,11 +192,16 @@ impl<'m> Message<'m> {
 
     /// Returns a property, empty when the message has none.
     pub fn prop(&self, slot: Slot) -> &'m [u8] {
-        let slot = slot as u32;
+        self.prop_at(slot as u32)
+    }
+
+    /// Returns the property in a slot of the frame, one that [`Slot`] does not know
+    /// too.
+    pub fn prop_at(&self, slot: u32) -> &'m [u8] {
         if slot >= self.head32(52) {
             return &[];
         }
-        match self.slice(self.head32(48), 8 * (slot + 1)).map(|table| table.split_at(8 * slot as usize).1) {
+        match self.head32(48).checked_add(slot.saturating_mul(8)).and_then(|at| self.slice(at, 8)) {
             Some(entry) => self.text(u32_at(entry, 0), u32_at(entry, 4)),
             None => &[],
         }
