@@ -190,14 +190,6 @@ func (b *builder) module(name string) ([]byte, error) {
 	return b.cfg.ReadFilter(name)
 }
 
-func limits(l config.Limits) wasmhost.Limits {
-	return wasmhost.Limits{
-		Time: l.Time.Std(), StartTime: l.StartTime.Std(),
-		Memory: l.Memory.Bytes(), Output: l.Output.Bytes(), ModuleSize: l.ModuleSize.Bytes(),
-		LogLines: l.LogLines, Targets: l.Targets, Emit: l.Emit, Fuel: l.Fuel,
-	}
-}
-
 // route returns the configuration of one route, without listener and sender.
 func (b *builder) route(name string, loaded map[string]loadedFilter) router.RouteConfig {
 	r := b.cfg.Routes[name]

@@ -34,6 +34,8 @@ type FilterPlan struct {
 	Needs  string        `json:"needs"`
 	Limits config.Limits `json:"limits"`
 	Grants []string      `json:"grants"`
+
+	LimitsChanged []string `json:"limits_changed"` // those that are not the default
 }
 
 // RoutePlan describes one route.
@@ -87,7 +89,12 @@ func (t *table) plan() *Plan {
 		f, c := t.filters[name], t.cfg.Filters[name]
 		fp := FilterPlan{
 			Name: name, Path: c.Path, SHA256: f.SHA256(), Bytes: f.Size(),
-			Needs: needs(f.Needs()), Limits: c.Limits, Grants: []string{},
+			Needs: needs(f.Needs()), Limits: c.Limits, Grants: []string{}, LimitsChanged: []string{},
+		}
+		for _, l := range limitsOf(c.Limits) {
+			if l.changed() {
+				fp.LimitsChanged = append(fp.LimitsChanged, l.name)
+			}
 		}
 		for s := range router.Stage(router.NumStages) {
 			if f.Stages().Has(s) {
@@ -219,21 +226,12 @@ func (p *Plan) WriteText(w io.Writer) error {
 		fmt.Fprintf(tw, "  module\t%s, %s, sha256 %s\n", f.Path, config.Size(f.Bytes), f.SHA256)
 		fmt.Fprintf(tw, "  stages\t%s\n", strings.Join(f.Stages, ", "))
 		fmt.Fprintf(tw, "  reads\t%s\n", f.Needs)
-		l := f.Limits
-		fuel := "the default"
-		if l.Fuel > 0 {
-			fuel = fmt.Sprint(l.Fuel)
-		}
-		fmt.Fprintf(tw, "  limits\ttime %s, start %s, fuel %s, memory %s, output %s, module %s, log %d lines a call, %d targets, %d emitted\n",
-			l.Time, l.StartTime, fuel, l.Memory, l.Output, l.ModuleSize, l.LogLines, l.Targets, l.Emit)
+		writeLimits(tw, f.Limits)
 		grants := "none"
 		if len(f.Grants) > 0 {
 			grants = strings.Join(f.Grants, ", ")
 		}
 		fmt.Fprintf(tw, "  grants\t%s\n", grants)
-		if slices.Contains(f.Grants, "kv") {
-			fmt.Fprintf(tw, "  cache\t%s, entries live for %s at most\n", l.KVSize, l.KVTTL)
-		}
 		if err := tw.Flush(); err != nil {
 			return err
 		}

@@ -49,7 +49,19 @@ func (a *App) Ready() (bool, []string) {
 			reasons = append(reasons, fmt.Sprintf("route %s: dead letters are not taken by queue %s; the messages stay in their queue", name, r.cfg.DeadLetter.Queue))
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(t.filters)) {
+		if f := t.filters[name].Stat().Failing; f != nil {
+			reasons = append(reasons, fmt.Sprintf("filter %s keeps failing (%s; %d in a row), next try %s", name, f.Cause, f.InARow, nextTry(f.Next)))
+		}
+	}
 	return len(reasons) == 0, reasons
+}
+
+func nextTry(in time.Duration) string {
+	if in <= 0 {
+		return "with the next message"
+	}
+	return "in " + max(in.Round(100*time.Millisecond), 100*time.Millisecond).String()
 }
 
 func because(what, cause string) string {
@@ -85,8 +97,11 @@ func (a *App) Snapshot() telemetry.Snapshot {
 
 func filterStat(f wasmhost.Stat) telemetry.FilterStat {
 	s := telemetry.FilterStat{
-		Name: f.Name, Lent: f.Live, Idle: f.Idle, Created: f.Created, Discarded: f.Discarded,
-		Recycled: f.Recycled, MemoryBytes: f.MemoryBytes, LogsDropped: f.LogsDropped,
+		Name: f.Name, Lent: f.Live, Idle: f.Idle, Created: f.Created, Restarts: f.Restarts,
+		Discarded: f.Discarded, Recycled: f.Recycled, Unstarted: f.Unstarted, MemoryBytes: f.MemoryBytes, LogsDropped: f.LogsDropped,
+	}
+	if f.Failing != nil {
+		s.Failing, s.Backoff = true, f.Failing.Rest
 	}
 	if kv := f.KV; kv != nil {
 		s.KV = &telemetry.KVStat{Entries: kv.Entries, Bytes: kv.Bytes, Hits: kv.Hits, Misses: kv.Misses, Evictions: kv.Evictions}

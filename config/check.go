@@ -111,8 +111,8 @@ func checkFilter(b *binder, table []string, f Filter, p Process) {
 			b.refuse(at("path"), outside, "leads out of the configuration's directory")
 		}
 	}
-	if f.Limits.Fuel > 0 && f.Limits.Fuel < 1000 {
-		b.refuse(at("limits", "fuel"), "the least is 1000; 0 is the default", "%d is too small", f.Limits.Fuel)
+	if l := f.Limits; l.MaxBackoff < l.RestartBackoff && !b.bad(at("limits", "restart_backoff")...) {
+		b.refuse(at("limits", "max_backoff"), "raise it", "%s is less than the restart_backoff of %s", l.MaxBackoff, l.RestartBackoff)
 	}
 	for i, stage := range f.Stages {
 		if slices.Contains(f.Stages[:i], stage) {
@@ -267,8 +267,40 @@ func (c *Config) checkShared(b *binder) {
 		if !used[name] {
 			b.doubt([]string{"filters", name}, "name it in filters = [...] of a route", "no route uses this filter")
 		}
+		c.checkInstances(b, name)
 	}
 	if len(c.Routes) == 0 && len(b.errors) == 0 {
 		b.doubt([]string{"routes"}, "add [routes.NAME]", "there are no routes")
 	}
+}
+
+// checkInstances tells whether the lanes of all routes can have their instances
+// of a filter.
+func (c *Config) checkInstances(b *binder, filter string) {
+	path := []string{"filters", filter, "limits", "instances"}
+	if b.bad(path...) {
+		return
+	}
+	need, users := 1, []string{} // the spare
+	for _, name := range sortedKeys(c.Routes) {
+		r, lanes := c.Routes[name], 0
+		for _, f := range r.Filters {
+			if f == filter {
+				lanes += r.Parallel
+			}
+		}
+		if lanes > 0 && !b.bad("routes", name, "parallel") {
+			need += lanes
+			users = append(users, fmt.Sprintf("%s (%d lanes)", renderKey(name), lanes))
+		}
+	}
+	limit := c.Filters[filter].Limits.Instances
+	if need <= limit {
+		return
+	}
+	if len(users) > 5 {
+		users = append(users[:5], fmt.Sprintf("%d more", len(users)-5))
+	}
+	b.refuse(path, fmt.Sprintf("raise it to %d, or lower parallel", need),
+		"%d are too few: routes %s and a spare take %d", limit, strings.Join(users, ", "), need)
 }

@@ -149,38 +149,58 @@ type Filter struct {
 	OnError string `toml:"on_error" json:"on_error" rule:"one=dead-letter|retry|drop|pass"`
 	// Configuration handed to the filter when it starts.
 	Config Table `toml:"config" json:"config"`
-	// What one instance of the filter may use.
+	// What the filter may use.
 	Limits Limits `toml:"limits" json:"limits"`
 	// What the filter is given besides the message. Nothing by default.
 	Grants Grants `toml:"grants" json:"grants"`
 }
 
-// Limits bound what one filter instance may use.
+// Limits bound what one filter may use.
 type Limits struct {
 	// The longest that one call may take.
 	Time Duration `toml:"time" json:"time" rule:"min=1ms,max=1m"`
 	// The longest that starting an instance may take.
 	StartTime Duration `toml:"start_time" json:"start_time" rule:"min=1ms,max=1m"`
+	// The most work of one call, in loop iterations and function entries.
+	Fuel int64 `toml:"fuel" json:"fuel" rule:"min=1000"`
+	// The most work of starting an instance, counted in the same way.
+	StartFuel int64 `toml:"start_fuel" json:"start_fuel" rule:"min=1000"`
 	// The most linear memory, rounded down to 64 KiB pages.
 	Memory Size `toml:"memory" json:"memory" rule:"min=64KiB,max=2097088KiB"`
+	// The most elements that the tables of an instance may have at the start,
+	// together, and that each of them may grow to.
+	Table int `toml:"table" json:"table" rule:"min=1,max=10000000"`
+	// The most machine stack of one call, as seen when the call yields.
+	Stack Size `toml:"stack" json:"stack" rule:"min=64KiB,max=48MiB"`
 	// The most that one call may return.
 	Output Size `toml:"output" json:"output" rule:"min=1KiB,max=128MiB"`
 	// The largest module file.
 	ModuleSize Size `toml:"module_size" json:"module_size" rule:"min=8B,max=128MiB"`
 	// The most log lines per call; further ones are counted and dropped.
 	LogLines int `toml:"log_lines" json:"log_lines" rule:"min=1,max=1000"`
+	// The most log lines per second of all instances together, after a burst
+	// of four times as many; further ones are counted and dropped.
+	LogRate int `toml:"log_rate" json:"log_rate" rule:"min=1,max=10000"`
 	// The most targets of one message.
 	Targets int `toml:"targets" json:"targets" rule:"min=1,max=1024"`
 	// The most messages that one call may make.
 	Emit int `toml:"emit" json:"emit" rule:"min=1,max=1024"`
-	// The most work of one call, in loop iterations and function entries: at
-	// least 1000, or 0 for the host's default of 1000000000.
-	Fuel int64 `toml:"fuel" json:"fuel" rule:"min=0"`
 	// The most bytes in the cache of the grant kv, over all instances. Each
 	// entry counts with its key, its value and 128 bytes.
 	KVSize Size `toml:"kv_size" json:"kv_size" rule:"min=4KiB,max=1GiB"`
 	// The longest that an entry of that cache lives.
 	KVTTL Duration `toml:"kv_ttl" json:"kv_ttl" rule:"min=1ms,max=720h"`
+	// The most instances at once, in all lanes of all routes, one spare
+	// included.
+	Instances int `toml:"instances" json:"instances" rule:"min=2,max=65536"`
+	// An instance whose memory has grown past this share of its limit, in
+	// percent, is replaced between two messages; with 100 never.
+	Recycle int `toml:"recycle" json:"recycle" rule:"min=10,max=100"`
+	// How long the filter rests before it is started anew when it keeps
+	// failing; the rest doubles with each further failure.
+	RestartBackoff Duration `toml:"restart_backoff" json:"restart_backoff" rule:"min=1ms,max=1m"`
+	// The longest rest.
+	MaxBackoff Duration `toml:"max_backoff" json:"max_backoff" rule:"min=1ms,max=1h"`
 }
 
 // Grants are what a filter is given besides the message.

@@ -44,7 +44,7 @@ func TestFilterFileIsReadStrictly(t *testing.T) {
 		"path = \"x.wasm\"\nlisten = 1":           `f:2:10: listen: unknown key; it belongs in [routes.NAME] or [admin]`,
 		`path = "../x.wasm"`:                      `f:1:8: path: leads out of the configuration's directory; a filter.toml and its module lie in one directory`,
 		"path = \"x.wasm\"\nsha256 = \"12\"":      `f:2:10: sha256: not a SHA-256; write the 64 hexadecimal digits that sha256sum prints`,
-		"path = \"x.wasm\"\nlimits.fuel = 3":      `f:2:15: limits.fuel: 3 is too small; the least is 1000; 0 is the default`,
+		"path = \"x.wasm\"\nlimits.fuel = 3":      `f:2:15: limits.fuel: 3 is too small; the least is 1000`,
 		"path = \"x.wasm\"\nstages = [\"later\"]": `f:2:11: stages[0]: "later" is not known here; known: decode, unpack, decide, pack, encode`,
 		`path = `:                                 `f:1:7: path: the value is missing; write KEY = VALUE`,
 	} {

@@ -82,7 +82,7 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 stages = ["decode", "decide"]
 on_error = "pass"
 config = { name = "${env:QUEUE}", list = [{ a = 1 }, { a = 2 }] }
-limits = { time = "20ms", memory = "1MiB", fuel = 7000 }
+limits = { time = "20ms", memory = "1MiB", fuel = 7000, start_fuel = 8000, table = 9, stack = "2MiB", log_rate = 7, instances = 11, recycle = 80, restart_backoff = "2s", max_backoff = "3s" }
 grants = { clock = true }
 
 [routes.orders]
@@ -131,7 +131,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 	audit.Listen, audit.Send, audit.DeadLetter, audit.Parallel = "audit", []string{"fanout:x"}, "graves", 1
 	f.Path, f.SHA256 = "filters/f.wasm", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	f.Stages, f.OnError, f.Grants.Clock = []string{"decode", "decide"}, "pass", true
-	f.Limits.Time, f.Limits.Memory, f.Limits.Fuel = Duration(20*time.Millisecond), MiB, 7000
+	l := &f.Limits
+	l.Time, l.Memory, l.Fuel, l.StartFuel, l.Table, l.Stack = Duration(20*time.Millisecond), MiB, 7000, 8000, 9, 2*MiB
+	l.LogRate, l.Instances, l.Recycle, l.RestartBackoff, l.MaxBackoff = 7, 11, 80, Duration(2*time.Second), Duration(3*time.Second)
 	f.Config = Table{"name": "orders.in", "list": []any{map[string]any{"a": int64(1)}, map[string]any{"a": int64(2)}}}
 	exchange.Type, exchange.Durable, exchange.Arguments = "topic", false, Table{"alternate-exchange": "rest"}
 	queue.Type = "quorum"

@@ -54,8 +54,8 @@ func (l *lane) retryHeld(work context.Context) {
 			return
 		}
 		l.route.stat.held.Add(-1)
-		if !f.delivery.Settler.Live() {
-			f.finish(verdictStale)
+		if l.stopping || !f.delivery.Settler.Live() {
+			l.giveBack(f)
 			continue
 		}
 		l.attempt(work, f)

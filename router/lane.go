@@ -27,7 +27,8 @@ type lane struct {
 	packing  Decision
 	held     []*flight // waiting to be tried again
 	seq      uint64
-	tries    int // of the message that the filters have
+	now      *flight // whose message the filters have
+	stop     <-chan struct{}
 	stopping bool
 
 	// sending is what Send is called with. A lane that keeps order cuts it when
@@ -80,6 +81,7 @@ func (l *lane) close() {
 // run handles deliveries until work ends. When stop closes, what has not begun
 // and what waits to be tried again goes back to the broker.
 func (l *lane) run(work context.Context, stop <-chan struct{}) {
+	l.stop = stop
 	l.mend(work)
 	defer func() { l.cut() }()
 	timer := time.NewTimer(time.Hour)
@@ -129,12 +131,17 @@ func (l *lane) run(work context.Context, stop <-chan struct{}) {
 			}
 		case <-stop:
 			stop = nil
-			l.stopping = true
-			l.abandon()
+			l.halt()
 		case <-work.Done():
 		}
 		l.waiting.Store(false)
 	}
+}
+
+// halt gives back what the lane has not begun with, from now on too.
+func (l *lane) halt() {
+	l.stopping = true
+	l.abandon()
 }
 
 // paused reports whether the lane takes nothing new for the sake of order.
@@ -244,7 +251,7 @@ func (l *lane) duplicate(f *flight, o *output) bool {
 
 // fail acts on a message that did not get as far as being sent.
 func (l *lane) fail(work context.Context, f *flight, fail *failure) {
-	if work.Err() != nil { // which may be all that is wrong
+	if fail.policy == policyLeave || work.Err() != nil { // which may be all that is wrong
 		l.giveBack(f)
 		return
 	}

@@ -84,7 +84,9 @@ type Filter interface {
 	// stages Pack and Encode, d.Targets holds the one target that env is for.
 	// An error means that the message failed, and that env and d may be half
 	// changed no more than the filter's own delta allows: a filter's changes
-	// are all applied or none. Errors are or wrap *FilterError.
+	// are all applied or none. Errors are or wrap *FilterError, but for
+	// *RestError: the filter has not seen the message, and Run is to be called
+	// again. Run itself does not wait.
 	Run(ctx context.Context, stage Stage, env *Envelope, d *Decision) error
 	// Close frees the instance.
 	Close()
@@ -115,6 +117,33 @@ func (e *FilterError) Error() string {
 
 // Unwrap returns the cause.
 func (e *FilterError) Unwrap() error { return e.Err }
+
+// RestError is returned for a message that a filter cannot take at the moment.
+type RestError struct {
+	Filter string
+	After  time.Duration   // how long to wait before Run is called again
+	Over   <-chan struct{} // closed when it may be called sooner; nil is never
+	Err    error           // why
+}
+
+// Error names the filter and why it rests.
+func (e *RestError) Error() string { return "filter " + e.Filter + " rests: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *RestError) Unwrap() error { return e.Err }
+
+// Wait waits until the filter may be asked again. It returns false if ctx ends
+// before.
+func (e *RestError) Wait(ctx context.Context) bool {
+	timer := time.NewTimer(e.After)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-e.Over:
+	}
+	return ctx.Err() == nil
+}
 
 // What can become of a published message other than success.
 var (

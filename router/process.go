@@ -49,7 +49,7 @@ func (l *lane) process(ctx context.Context, f *flight) *failure {
 			err: fmt.Errorf("the body has %d bytes; max_message is %d", n, cfg.MaxMessage),
 		}
 	}
-	l.tries = f.attempts
+	l.now = f
 	d := &l.decision
 	d.Reset()
 	for stage := Decode; stage <= Decide; stage++ {
@@ -114,7 +114,7 @@ func final(a Action) bool {
 // stage runs the filters of one stage until one has said the last word.
 func (l *lane) stage(ctx context.Context, stage Stage, env *Envelope, d *Decision) *failure {
 	for _, i := range l.route.chain[stage] {
-		if err := l.filters[i].Run(ctx, stage, env, d); err != nil {
+		if err := l.filter(ctx, i, stage, env, d); err != nil {
 			if fail := l.filterFailed(i, stage, err); fail != nil {
 				return fail
 			}
@@ -128,18 +128,85 @@ func (l *lane) stage(ctx context.Context, stage Stage, env *Envelope, d *Decisio
 	return nil
 }
 
+// filter has one filter look at the message. While the filter rests the lane
+// waits for it, and keeps the message: it is not the message's fault. A filter
+// that the message may pass by is not waited for.
+func (l *lane) filter(work context.Context, i int, stage Stage, env *Envelope, d *Decision) error {
+	for {
+		err := l.filters[i].Run(work, stage, env, d)
+		if err == nil {
+			return nil
+		}
+		rest, ok := errors.AsType[*RestError](err)
+		if !ok || l.onError(i) == PolicyPass {
+			return err
+		}
+		if !l.await(work, rest) {
+			return errLeave
+		}
+	}
+}
+
+// errLeave: the lane stopped waiting for a filter, the message stays with the
+// broker.
+var errLeave = errors.New("left to the broker")
+
+// await waits until a filter that rests is to be asked again. It returns false
+// if there is nothing to wait for any more: the lane is to stop, or the
+// message's session has ended and the broker delivers it again.
+func (l *lane) await(work context.Context, rest *RestError) bool {
+	timer := time.NewTimer(rest.After)
+	defer timer.Stop()
+	woken := false
+	defer func() {
+		if woken {
+			l.signal() // run has to look at what that was for
+		}
+	}()
+	for {
+		select {
+		case <-l.stop:
+			l.halt()
+			return false
+		case <-work.Done():
+			return false
+		default:
+		}
+		if !l.now.delivery.Settler.Live() {
+			return false
+		}
+		select {
+		case <-timer.C:
+			return true
+		case <-rest.Over:
+			return true
+		case <-l.stop:
+		case <-work.Done():
+		case <-l.wake:
+			woken = true
+		}
+	}
+}
+
+// onError returns the policy that holds for a filter.
+func (l *lane) onError(i int) Policy {
+	if p := l.route.cfg.Filters[i].OnError; p != PolicyDefault {
+		return p
+	}
+	return l.route.cfg.OnError
+}
+
 // filterFailed returns what a filter's error means for the message; nil when
 // the message goes on without the filter.
 func (l *lane) filterFailed(i int, stage Stage, err error) *failure {
-	use := l.route.cfg.Filters[i]
-	policy := use.OnError
-	if policy == PolicyDefault {
-		policy = l.route.cfg.OnError
+	use, policy := l.route.cfg.Filters[i], l.onError(i)
+	if errors.Is(err, errLeave) {
+		return &failure{policy: policyLeave}
 	}
 	class := "host"
 	if fe, ok := errors.AsType[*FilterError](err); ok {
 		class = fe.Class
-		if fe.Retryable && l.tries < l.route.cfg.Retry.MaxAttempts {
+		if fe.Retryable && l.now.attempts < l.route.cfg.Retry.MaxAttempts {
 			policy = PolicyRetry
 		}
 	}

@@ -20,6 +20,8 @@ const (
 	PolicyRetry
 	PolicyDrop
 	PolicyPass // go on as if the filter were not there; never a default
+
+	policyLeave // leave the message to the broker; not to be configured
 )
 
 // ParsePolicy reads a policy as written in configuration; "" is PolicyDefault.

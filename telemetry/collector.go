@@ -16,7 +16,9 @@ type descs struct {
 	deadLetters, deadLetterFailures, retries, redelivered         *prometheus.Desc
 
 	filterDuration, filterFailures, filterInstances             *prometheus.Desc
-	filterCreated, filterDiscarded, filterRecycled              *prometheus.Desc
+	filterCreated, filterRestarts, filterUnstarted              *prometheus.Desc
+	filterDiscarded, filterRecycled                             *prometheus.Desc
+	filterFailing, filterBackoff                                *prometheus.Desc
 	filterMemory, filterLogs, userCounter, userGauge, userTimes *prometheus.Desc
 	kvEntries, kvBytes, kvLookups, kvEvictions                  *prometheus.Desc
 
@@ -55,8 +57,12 @@ func newDescs() *descs {
 	d.filterFailures = desc("filter_failures_total", "Failed calls of a filter's hook, by reason.", "filter", "hook", "reason")
 	d.filterInstances = desc("filter_instances", "Instances of a filter.", "filter", "state")
 	d.filterCreated = desc("filter_instances_created_total", "Instances of a filter ever made.", "filter")
-	d.filterDiscarded = desc("filter_instances_discarded_total", "Instances of a filter thrown away after a failure.", "filter")
-	d.filterRecycled = desc("filter_instances_recycled_total", "Instances of a filter replaced because of size or age.", "filter")
+	d.filterRestarts = desc("filter_restarts_total", "Instances of a filter given to a lane in place of one it had lost.", "filter")
+	d.filterUnstarted = desc("filter_start_failures_total", "Instances of a filter that could not be started, by reason.", "filter", "reason")
+	d.filterDiscarded = desc("filter_instances_discarded_total", "Instances of a filter thrown away after a failure, by reason.", "filter", "reason")
+	d.filterRecycled = desc("filter_instances_recycled_total", "Instances of a filter replaced before they failed, by reason.", "filter", "reason")
+	d.filterFailing = desc("filter_failing", "Whether the filter keeps failing and rests before it is started again.", "filter")
+	d.filterBackoff = desc("filter_backoff_seconds", "How long a filter that keeps failing rests before it is started again.", "filter")
 	d.filterMemory = desc("filter_memory_bytes", "Linear memory of a filter's lent instances.", "filter")
 	d.filterLogs = desc("filter_log_lines_dropped_total", "Log lines of a filter over its limit.", "filter")
 	d.kvEntries = desc("filter_kv_entries", "Entries in a filter's cache.", "filter")
@@ -167,8 +173,12 @@ func (c *collector) filter(e *emitter, f *FilterStat) {
 	e.gauge(c.filterInstances, float64(f.Lent), f.Name, "lent")
 	e.gauge(c.filterInstances, float64(f.Idle), f.Name, "idle")
 	e.counter(c.filterCreated, float64(f.Created), f.Name)
-	e.counter(c.filterDiscarded, float64(f.Discarded), f.Name)
-	e.counter(c.filterRecycled, float64(f.Recycled), f.Name)
+	e.counter(c.filterRestarts, float64(f.Restarts), f.Name)
+	e.counters(c.filterUnstarted, f.Unstarted, f.Name)
+	e.counters(c.filterDiscarded, f.Discarded, f.Name)
+	e.counters(c.filterRecycled, f.Recycled, f.Name)
+	e.flag(c.filterFailing, f.Failing, f.Name)
+	e.gauge(c.filterBackoff, f.Backoff.Seconds(), f.Name)
 	e.gauge(c.filterMemory, float64(f.MemoryBytes), f.Name)
 	e.counter(c.filterLogs, float64(f.LogsDropped), f.Name)
 	if kv := f.KV; kv != nil {

@@ -60,7 +60,9 @@ func everything() source {
 				{Hook: "decide", Failures: map[string]uint64{"trap": 401, "deadline": 402}, Duration: histogram(20 * time.Microsecond)},
 				{Hook: "pack", Duration: histogram(2 * time.Second)},
 			},
-			Lent: 403, Idle: 404, Created: 405, Discarded: 406, Recycled: 407, MemoryBytes: 408, LogsDropped: 409,
+			Lent: 403, Idle: 404, Created: 405, MemoryBytes: 408, LogsDropped: 409,
+			Restarts: 416, Unstarted: map[string]uint64{"deadline": 417}, Discarded: map[string]uint64{"trap": 406, "memory": 418},
+			Recycled: map[string]uint64{"memory": 407, "calls": 419}, Failing: true, Backoff: 420 * time.Millisecond,
 			KV: &telemetry.KVStat{Entries: 411, Bytes: 412, Hits: 413, Misses: 414, Evictions: 415},
 			User: []telemetry.UserMetric{
 				{Name: "seen", Kind: telemetry.UserCounter, Value: 410},

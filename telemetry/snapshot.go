@@ -37,13 +37,18 @@ type FilterStat struct {
 	Name  string
 	Hooks []HookStat
 
-	Lent        int    // instances that lanes hold
-	Idle        int    // spare instances
-	Created     uint64 // instances ever made
-	Discarded   uint64 // of those, thrown away after a failure
-	Recycled    uint64 // of those, replaced because of size or age
-	MemoryBytes int64  // linear memory of the lent ones
-	LogsDropped uint64 // log lines over a limit
+	Lent        int               // instances that lanes hold
+	Idle        int               // spare instances
+	Created     uint64            // instances ever made
+	Restarts    uint64            // of those, given to a lane that had lost one
+	Discarded   map[string]uint64 // of those, lost to a failure, by its class
+	Recycled    map[string]uint64 // of those, replaced before they failed, by why
+	Unstarted   map[string]uint64 // instances that could not be started, by class
+	MemoryBytes int64             // linear memory of the lent ones
+	LogsDropped uint64            // log lines over a limit
+
+	Failing bool          // it keeps failing
+	Backoff time.Duration // how long it rests before a start while it does
 
 	KV *KVStat // nil for filters without the grant kv
 

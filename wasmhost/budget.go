@@ -1,7 +1,6 @@
 package wasmhost
 
 import (
-	"math"
 	"runtime"
 	"time"
 
@@ -54,17 +53,22 @@ type budget struct {
 // start begins a call that may run for limit and burn fuel. The clock is first
 // read when the first slice of fuel is gone: short calls never pay for it.
 func (b *budget) start(limit time.Duration, fuel int64) {
-	slice := min(fuel, fuelSlice)
 	b.limit, b.spent, b.slice = limit, 0, 0
-	b.total, b.left, b.copies = fuel, fuel-slice, 0
-	if b.fuel != nil { // nil while the start function runs
+	b.total, b.left, b.copies = fuel, fuel, 0
+	if b.fuel != nil { // nil before the start function runs
+		slice := min(fuel, fuelSlice)
+		b.left -= slice
 		b.fuel.Set(uint64(slice))
 	}
 }
 
-// startUnmetered begins a call that only the clock bounds.
-func (b *budget) startUnmetered(limit time.Duration) {
-	b.start(limit, math.MaxInt64)
+// attach names the global, in which the start function may have counted, and
+// hands out the first slice.
+func (b *budget) attach(fuel api.MutableGlobal) {
+	b.fuel = fuel
+	slice := min(b.left, fuelSlice)
+	b.left -= slice
+	fuel.Set(uint64(int64(fuel.Get()) + slice))
 }
 
 // yield is called from the guest when its fuel is below zero. It ends the call

@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -43,16 +44,32 @@ type Limits struct {
 	Time       time.Duration // of one call, without the time others ran (50 ms)
 	StartTime  time.Duration // to start one instance (2 s)
 	Fuel       int64         // loop iterations and function entries of one call (1e9)
+	StartFuel  int64         // the same to start one instance (1e10)
 	Memory     int64         // bytes of linear memory, rounded down to 64 KiB; at most 2 GiB - 64 KiB (16 MiB)
+	Table      int           // elements of all tables at the start, and that each may grow to (65,536)
+	Stack      int64         // bytes of machine stack of one call, as seen when it yields (16 MiB)
 	Output     int64         // bytes that one call may hand back (4 MiB)
 	ModuleSize int64         // bytes of the module (16 MiB)
 	LogLines   int           // of one call, 1 KiB each (10)
+	LogRate    int           // lines per second of all instances, four times as many in a burst (50)
 	Targets    int           // of one message (16)
 	Emit       int           // messages that one call may make (16)
 
 	// Of the cache that the filter has with the grant kv.
 	KVSize int64         // bytes of its entries, 128 for each among them (1 MiB)
 	KVTTL  time.Duration // the longest that an entry lives (1 h)
+
+	// Instances is how many there may be at once, in all lanes, the spare
+	// included (128).
+	Instances int
+	// Recycle is the share of Memory, in percent, past which an instance that
+	// has grown since its start is replaced between two messages; 100 is never
+	// (75).
+	Recycle int
+	// RestartBackoff is how long a filter that keeps failing rests before it is
+	// started again (100 ms). It doubles with each further failure, up to
+	// MaxBackoff (30 s).
+	RestartBackoff, MaxBackoff time.Duration
 }
 
 // Grants are the authorities a filter gets beyond its message.
@@ -70,66 +87,64 @@ const (
 
 // withDefaults returns the limits with every zero field replaced.
 func (l Limits) withDefaults() Limits {
-	def := func(v *int64, d int64) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	if l.Time == 0 {
-		l.Time = 50 * time.Millisecond
-	}
-	if l.StartTime == 0 {
-		l.StartTime = 2 * time.Second
-	}
+	def(&l.Time, 50*time.Millisecond)
+	def(&l.StartTime, 2*time.Second)
 	def(&l.Fuel, 1e9)
+	def(&l.StartFuel, 1e10)
 	def(&l.Memory, 16<<20)
+	def(&l.Table, 65_536)
+	def(&l.Stack, 16<<20)
 	def(&l.Output, 4<<20)
 	def(&l.ModuleSize, 16<<20)
-	if l.LogLines == 0 {
-		l.LogLines = 10
-	}
-	if l.Targets == 0 {
-		l.Targets = 16
-	}
-	if l.Emit == 0 {
-		l.Emit = 16
-	}
+	def(&l.LogLines, 10)
+	def(&l.LogRate, 50)
+	def(&l.Targets, 16)
+	def(&l.Emit, 16)
 	def(&l.KVSize, 1<<20)
-	if l.KVTTL == 0 {
-		l.KVTTL = time.Hour
-	}
+	def(&l.KVTTL, time.Hour)
+	def(&l.Instances, 128)
+	def(&l.Recycle, 75)
+	def(&l.RestartBackoff, 100*time.Millisecond)
+	def(&l.MaxBackoff, max(30*time.Second, l.RestartBackoff))
 	return l
+}
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
 }
 
 // validate reports the first limit that is out of bounds. It is meant for
 // limits that have their defaults.
 func (l Limits) validate() error {
-	for _, b := range []struct {
-		name       string
-		value      int64
-		low, high  int64
-		because    string
-		isDuration bool
-	}{
-		{"time", int64(l.Time), int64(time.Millisecond), int64(time.Minute), "a filter's lane waits for it", true},
-		{"start_time", int64(l.StartTime), int64(time.Millisecond), int64(time.Minute), "a failed instance's lane may wait for the next", true},
-		{"fuel", l.Fuel, 1000, 1 << 62, "a call needs some", false},
-		{"memory", l.Memory, pageSize, maxMemory, "memory comes in pages of 64 KiB and addresses have 31 bits", false},
-		{"output", l.Output, 64, maxMemory, "it is copied out of the filter's memory", false},
-		{"module_size", l.ModuleSize, 8, 256 << 20, "it is compiled in memory", false},
-		{"log_lines", int64(l.LogLines), 1, 1000, "a filter must not flood the log", false},
-		{"targets", int64(l.Targets), 1, 1024, "each target is a message to send", false},
-		{"emit", int64(l.Emit), 1, 1024, "each is a message to send", false},
-		{"kv_size", l.KVSize, 4 << 10, 1 << 30, "it is the router's memory, and the smallest entries must fit", false},
-		{"kv_ttl", int64(l.KVTTL), int64(time.Millisecond), int64(720 * time.Hour), "it is a cache, which ends with the process", true},
-	} {
-		if b.value >= b.low && b.value <= b.high {
-			continue
-		}
-		if b.isDuration {
-			return fmt.Errorf("limits.%s = %s: must be between %s and %s, because %s", b.name, time.Duration(b.value), time.Duration(b.low), time.Duration(b.high), b.because)
-		}
-		return fmt.Errorf("limits.%s = %d: must be between %d and %d, because %s", b.name, b.value, b.low, b.high, b.because)
+	return cmp.Or(
+		within("time", l.Time, time.Millisecond, time.Minute, "a filter's lane waits for it"),
+		within("start_time", l.StartTime, time.Millisecond, time.Minute, "a failed instance's lane may wait for the next"),
+		within("fuel", l.Fuel, 1000, 1<<62, "a call needs some"),
+		within("start_fuel", l.StartFuel, 1000, 1<<62, "starting needs some"),
+		within("memory", l.Memory, pageSize, maxMemory, "memory comes in pages of 64 KiB and addresses have 31 bits"),
+		within("table", l.Table, 1, 10_000_000, "each element takes 8 bytes"),
+		within("stack", l.Stack, 64<<10, 48<<20, "the runtime's own bound is not far above"),
+		within("output", l.Output, 64, maxMemory, "it is copied out of the filter's memory"),
+		within("module_size", l.ModuleSize, 8, 256<<20, "it is compiled in memory"),
+		within("log_lines", l.LogLines, 1, 1000, "a filter must not flood the log"),
+		within("log_rate", l.LogRate, 1, 10_000, "a filter must not flood the log"),
+		within("targets", l.Targets, 1, 1024, "each target is a message to send"),
+		within("emit", l.Emit, 1, 1024, "each is a message to send"),
+		within("kv_size", l.KVSize, 4<<10, 1<<30, "it is the router's memory, and the smallest entries must fit"),
+		within("kv_ttl", l.KVTTL, time.Millisecond, 720*time.Hour, "it is a cache, which ends with the process"),
+		within("instances", l.Instances, 2, 65_536, "a lane takes one, and one is kept to replace it"),
+		within("recycle", l.Recycle, 10, 100, "it is the percentage of memory past which an instance is replaced"),
+		within("restart_backoff", l.RestartBackoff, time.Millisecond, time.Minute, "it is the first of several rests, each twice as long"),
+		within("max_backoff", l.MaxBackoff, l.RestartBackoff, time.Hour, "no rest is shorter than restart_backoff, and a mended filter waits for its end"),
+	)
+}
+
+func within[T int | int64 | time.Duration](name string, v, low, high T, because string) error {
+	if v >= low && v <= high {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("limits.%s = %v: must be between %v and %v, because %s", name, v, low, high, because)
 }

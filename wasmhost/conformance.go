@@ -115,7 +115,7 @@ func (in *rawInstance) Call(_ context.Context, m *conformance.Message, export st
 	}
 	g.starting, g.env, g.logged, g.seeded = m == nil, nil, 0, false
 	if m == nil {
-		g.budget.startUnmetered(l.StartTime)
+		g.budget.start(l.StartTime, l.StartFuel)
 	} else {
 		env := envelopeOf(m)
 		g.env = &env
@@ -180,6 +180,13 @@ func (p *portFilter) Run(ctx context.Context, stage conformance.Stage, m *confor
 		d.Targets = append(d.Targets, t)
 	}
 	err := p.lane.Run(ctx, router.Stage(stage), &env, &d)
+	for {
+		rest, ok := errors.AsType[*router.RestError](err)
+		if !ok || !rest.Wait(ctx) {
+			break
+		}
+		err = p.lane.Run(ctx, router.Stage(stage), &env, &d)
+	}
 	if shown {
 		d.Targets = nil
 	}

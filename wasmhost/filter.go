@@ -32,14 +32,11 @@ type Filter struct {
 	metrics guestMetrics
 	kv      *kvCache // nil without the grant
 
-	// An instance that waits to replace one that failed: making one takes
-	// milliseconds for some languages, which no message should wait for.
-	spares chan *guest
-	refill chan struct{}
-	stop   context.CancelFunc
-	keeper sync.WaitGroup
+	supply *supply
 
-	created, discarded, recycled atomic.Uint64
+	restarts  atomic.Uint64
+	discarded [len(classes)]atomic.Uint64
+	recycled  [len(recycleCauses)]atomic.Uint64
 
 	closing sync.Once
 	gone    chan struct{} // closed when the program is
@@ -87,55 +84,6 @@ func (f *Filter) deltaLimits() deltaLimits {
 	return deltaLimits{output: f.limits.Output, targets: f.limits.Targets, emit: f.limits.Emit}
 }
 
-// start begins to keep a spare.
-func (f *Filter) start() {
-	ctx, stop := context.WithCancel(context.Background())
-	f.stop = stop
-	f.keeper.Go(func() { f.keepSpare(ctx) })
-}
-
-func (f *Filter) keepSpare(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.refill:
-		}
-		if len(f.spares) > 0 {
-			continue
-		}
-		g, err := f.newGuest()
-		if err != nil {
-			// The lane that needs an instance will try and report itself; this
-			// may happen for every message.
-			f.logger.Debug("no spare instance", slog.Any("err", err))
-			continue
-		}
-		f.created.Add(1)
-		f.spares <- g // only this goroutine sends once the filter is loaded
-	}
-}
-
-// take returns an instance for a lane.
-func (f *Filter) take() (*guest, error) {
-	defer func() {
-		select {
-		case f.refill <- struct{}{}:
-		default:
-		}
-	}()
-	select {
-	case g := <-f.spares:
-		return g, nil
-	default:
-	}
-	g, err := f.newGuest()
-	if err == nil {
-		f.created.Add(1)
-	}
-	return g, err
-}
-
 // Instance makes an instance for one lane.
 func (f *Filter) Instance(context.Context) (router.Filter, error) {
 	f.mu.Lock()
@@ -148,12 +96,16 @@ func (f *Filter) Instance(context.Context) (router.Filter, error) {
 	f.lanes[in] = struct{}{}
 	f.mu.Unlock()
 
-	g, err := f.take()
+	// Without room the lane gets its instance when it has a message: while
+	// routes are exchanged, the old lanes may have theirs until then.
+	g, err := f.supply.first()
 	if err != nil {
 		f.leave(in)
 		return nil, fmt.Errorf("filter %s: %w", f.name, err)
 	}
-	in.adopt(g)
+	if g != nil {
+		in.adopt(g)
+	}
 	return in, nil
 }
 
@@ -186,13 +138,7 @@ func (f *Filter) Close(ctx context.Context) error {
 		f.mu.Lock()
 		f.closed = true
 		f.mu.Unlock()
-		f.stop()
-		f.keeper.Wait() // bounded by the start time limit
-		select {
-		case g := <-f.spares:
-			g.farewell()
-		default:
-		}
+		f.supply.close()
 		f.host.mu.Lock()
 		delete(f.host.filters, f)
 		f.host.mu.Unlock()

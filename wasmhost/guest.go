@@ -84,7 +84,7 @@ func (f *Filter) newGuest() (*guest, error) {
 func (f *Filter) instantiate() (_ *guest, err error) {
 	g := &guest{filter: f, starting: true}
 	g.frame.filter = f.name
-	g.budget.startUnmetered(f.limits.StartTime)
+	g.budget.start(f.limits.StartTime, f.limits.StartFuel)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	mod, err := f.runtime.InstantiateModule(g, f.compiled, config)
 	if err != nil {
@@ -100,8 +100,8 @@ func (f *Filter) instantiate() (_ *guest, err error) {
 	if !ok {
 		return nil, &failure{class: ClassHost, err: errors.New("the metered module has no fuel global")}
 	}
-	g.budget.fuel, g.budget.crowd = fuel, f.host.crowd
-	fuel.Set(fuelSlice)
+	g.budget.attach(fuel)
+	g.budget.crowd = f.host.crowd
 	g.buffer = findFunction(mod, "router_buffer")
 	g.goodbye = findFunction(mod, "router_close")
 	for s := range router.NumStages {
@@ -243,7 +243,7 @@ func (g *guest) yield() {
 		g.exception()
 		return
 	}
-	if g.running != nil && g.running.stackSize() > maxStack {
+	if g.running != nil && int64(g.running.stackSize()) > g.filter.limits.Stack {
 		panic(&guestFault{class: ClassTrap, text: "stack overflow"})
 	}
 	g.budget.yield(g.budget.fuel)

@@ -136,7 +136,8 @@ func newHost(t testing.TB, cfg Config) *Host {
 	return h
 }
 
-// load loads a filter and makes one instance of it.
+// load loads a filter and makes one instance of it. The filter never rests,
+// however often it fails.
 func load(t testing.TB, cfg FilterConfig) (*Filter, router.Filter) {
 	t.Helper()
 	if cfg.Name == "" {
@@ -146,12 +147,21 @@ func load(t testing.TB, cfg FilterConfig) (*Filter, router.Filter) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.supply.gate.free = 1 << 30
 	in, err := f.Instance(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(in.Close)
 	return f, in
+}
+
+// discards is how many instances a filter lost to failures of any class.
+func discards(f *Filter) (n uint64) {
+	for _, of := range f.Stat().Discarded {
+		n += of
+	}
+	return n
 }
 
 // message is an envelope like those that a broker delivers.

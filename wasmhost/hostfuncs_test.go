@@ -174,13 +174,15 @@ func TestLogLimits(t *testing.T) {
 		}
 	}
 	// Over all calls the rate is limited too.
-	for range 2 * logsInBurst / 3 {
+	f.supply.gate.free = 1 << 30
+	const burst = 200
+	for range 2 * burst / 3 {
 		if err := in.Run(context.Background(), router.Decide, message("g"), &d); err == nil {
 			t.Fatal("no deadline")
 		}
 	}
-	if n := len(logs.lines(t)); n != logsInBurst {
-		t.Errorf("%d lines, want %d", n, logsInBurst)
+	if n := len(logs.lines(t)); n != burst {
+		t.Errorf("%d lines, want %d", n, burst)
 	}
 }
 
@@ -240,37 +242,75 @@ func TestSpareIsRefilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g, err := f.take()
-	if err != nil {
-		t.Fatal(err)
+	g, _, rest := f.supply.take()
+	if rest != nil {
+		t.Fatal(rest)
 	}
 	g.farewell()
-	s := <-f.spares // blocks until the keeper has made one
+	s := <-f.supply.spares // blocks until the keeper has made one
 	s.farewell()
-	if st := f.Stat(); st.Discarded != 3 || st.Created < 5 {
+	if st := f.Stat(); st.Discarded[ClassTrap] != 3 || st.Restarts != 3 || st.Created < 5 {
 		t.Errorf("%+v", st)
 	}
 }
 
-func TestStatelessGuestsAreRecycled(t *testing.T) {
-	// The guest grows by a page with each call, as far as it can.
-	grows := `(module ` + strings.Replace(handlers, "(i64.const 0)", `
-		(drop (memory.grow (i32.const 1))) (i64.const 0)`, 1)
-	for needs, want := range map[string]uint64{
-		`(func (export "router_needs") (result i64) (i64.const 263)))`: 4,
-		`(func (export "router_needs") (result i64) (i64.const 7)))`:   0,
-		`)`: 0,
+func TestGuestsAreRecycled(t *testing.T) {
+	// The guest grows by a page with each call, as far as it can, and says in
+	// router_close that it goes.
+	grows := `(module
+	  (import "router" "metric_def" (func $def (param i32 i32 i32) (result i32)))
+	  (import "router" "metric_add" (func $add (param i32 i64)))
+	  ` + strings.Replace(handlers, "(i64.const 0)", `
+		(drop (memory.grow (i32.const 1))) (i64.const 0)`, 1) + `
+	  (data (i32.const 0) "closed")
+	  (func (export "_initialize") (drop (call $def (i32.const 0) (i32.const 0) (i32.const 6))))
+	  (func (export "router_close") (call $add (i32.const 0) (i64.const 1)))`
+	const pages = 40
+	for _, c := range []struct {
+		needs   string
+		recycle int
+		calls   int    // until it is recycled
+		times   uint64 // in four times as many
+	}{
+		{`(func (export "router_needs") (result i64) (i64.const 263)))`, 0, pages * 3 / 4, 4}, // stateless
+		{`(func (export "router_needs") (result i64) (i64.const 7)))`, 0, pages * 3 / 4, 4},
+		{`)`, 10, pages / 10, 4},
+		{`)`, 50, pages / 2, 4},
+		{`)`, 100, pages, 0},
 	} {
-		f, in := load(t, FilterConfig{Module: wat(t, grows+needs), Limits: Limits{Memory: 4 << 20}})
-		for range 4 * checkEvery {
+		f, in := load(t, FilterConfig{
+			Module: wat(t, grows+c.needs), Grants: Grants{Metrics: true},
+			Limits: Limits{Memory: pages * pageSize, Recycle: c.recycle},
+		})
+		for n := range 4 * c.calls {
+			if s := f.Stat(); s.Recycled["memory"] != min(c.times, uint64(n/c.calls)) {
+				t.Fatalf("recycled at %d%%, after %d calls: %+v", c.recycle, n, s)
+			}
 			var d router.Decision
 			if err := in.Run(context.Background(), router.Decide, small("x"), &d); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if s := f.Stat(); s.Recycled != want || s.Discarded != 0 || s.Stages[0].Calls != 4*checkEvery {
-			t.Errorf("%s: %+v", needs, s)
+		s := f.Stat()
+		if s.Recycled["memory"] != c.times || len(s.Discarded) != 0 || s.Metrics[0].Value != float64(c.times) {
+			t.Errorf("recycled at %d%%: %+v", c.recycle, s)
 		}
+	}
+}
+
+// A guest whose memory is large from the start is not replaced for it, nor one
+// that fails messages but stays within its share.
+func TestGuestsThatDoNotGrowAreKept(t *testing.T) {
+	module := wat(t, `(module `+strings.NewReplacer(`"memory") 1`, `"memory") 10`, "(i64.const 0)", "(i64.const -3)").Replace(handlers)+`)`)
+	f, in := load(t, FilterConfig{Module: module, Limits: Limits{Memory: 10 * pageSize, Recycle: 50}})
+	for range 100 {
+		var d router.Decision
+		if err := in.Run(context.Background(), router.Decide, small("x"), &d); classOf(t, err) != ClassError {
+			t.Fatal(err)
+		}
+	}
+	if s := f.Stat(); len(s.Recycled)+len(s.Discarded) != 0 || s.Restarts != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -163,7 +163,7 @@ func (m *hostileModule) run(t *testing.T, h *Host) string {
 	if m.classes == ClassError {
 		want = 0
 	}
-	if got := f.Stat().Discarded; got != want {
+	if got := discards(f); got != want {
 		t.Errorf("%d instances discarded, want %d", got, want)
 	}
 	return "stopped"

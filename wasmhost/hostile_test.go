@@ -98,7 +98,7 @@ func TestHostileCalls(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			defer ticker(t)()
 			env := message(c.do)
-			before := f.Stat()
+			before := discards(f)
 			d := router.Decision{Reason: "kept"}
 			start := time.Now()
 			err := in.Run(context.Background(), router.Decide, env, &d)
@@ -111,7 +111,7 @@ func TestHostileCalls(t *testing.T) {
 				t.Errorf("the decision changed: %s", diff)
 			}
 			want[got]++
-			if got := f.Stat().Discarded - before.Discarded; got != 1 {
+			if got := discards(f) - before; got != 1 {
 				t.Errorf("%d instances discarded, want 1", got)
 			}
 			// The next call is the first one of a fresh instance.

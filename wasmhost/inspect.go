@@ -52,9 +52,11 @@ func inspect(module []byte, limits Limits) (Info, *meter.Module, error) {
 	m, err := meter.Instrument(module, meter.Limits{
 		ModuleSize:  int(limits.ModuleSize),
 		MemoryPages: int(limits.Memory / pageSize),
+
+		TableElements: limits.Table,
 	})
 	if err != nil {
-		return info, nil, fmt.Errorf("%w: %w", ErrModule, err)
+		return info, nil, fmt.Errorf("%w: %w", ErrModule, inOurWords(err))
 	}
 	info.Functions = m.Functions
 	info.MemoryMin, info.MemoryMax = int64(m.MemoryMinPages)*pageSize, int64(m.MemoryMaxPages)*pageSize
@@ -75,6 +77,23 @@ func inspect(module []byte, limits Limits) (Info, *meter.Module, error) {
 		return info, m, fmt.Errorf("%w: %s", ErrModule, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return info, m, nil
+}
+
+// ourLimits are the names of the limits that a configuration can raise.
+var ourLimits = strings.NewReplacer(
+	"the limit ModuleSize", "limits.module_size",
+	"the limit MemoryPages", "limits.memory",
+	"the limit TableElements", "limits.table",
+)
+
+// inOurWords lets the meter's advice name the limits of a filter.
+func inOurWords(err error) error {
+	if e, ok := errors.AsType[*meter.Error](err); ok {
+		own := *e
+		own.Advice = ourLimits.Replace(e.Advice)
+		return &own
+	}
+	return err
 }
 
 // signature is the type of an export of the ABI.

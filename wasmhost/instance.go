@@ -13,6 +13,7 @@ type Instance struct {
 	filter *Filter
 	guest  *guest // nil after a failure, until the next message
 	first  uint32 // the guest's memory when it was new
+	trial  bool   // others wait for what becomes of the guest's first call
 	fuel   int64  // that the last call burned, if its guest is gone
 	closed bool
 
@@ -20,16 +21,22 @@ type Instance struct {
 	memory atomic.Int64 // bytes of the guest's memory, for Stat
 }
 
-// How often an instance's memory is looked at, and how many calls a stateless
-// one serves before a new one takes its place.
+// Why an instance is replaced that did not fail.
 const (
-	checkEvery = 64
-	maxCalls   = 1 << 20
+	grownTooLarge = iota // its memory has
+	servedEnough
 )
 
-// Run takes the message through the filter's part in stage. It returns nil or
-// a *[router.FilterError], and then neither env nor d has changed. The time and
-// fuel limits end a call, not ctx.
+var recycleCauses = [...]string{grownTooLarge: "memory", servedEnough: "calls"}
+
+// maxCalls is how many calls a stateless instance serves before a new one takes
+// its place.
+const maxCalls = 1 << 20
+
+// Run takes the message through the filter's part in stage. It returns nil, or
+// an error and then neither env nor d has changed: a *[router.FilterError], or a
+// *[router.RestError] when the filter has no instance at the moment. The time
+// and fuel limits end a call, not ctx.
 func (in *Instance) Run(_ context.Context, stage router.Stage, env *router.Envelope, d *router.Decision) error {
 	f := in.filter
 	if !f.stages.Has(stage) {
@@ -38,31 +45,38 @@ func (in *Instance) Run(_ context.Context, stage router.Stage, env *router.Envel
 	if in.closed {
 		return filterError(f.name, stage, &failure{class: ClassHost, err: ErrClosed})
 	}
-	g := in.guest
-	if g == nil {
-		var err error
-		if g, err = f.take(); err != nil {
-			fail := &failure{class: asFailure(err).class, err: err}
-			in.stat.fail(stage, fail.class)
+	if in.guest == nil {
+		g, trial, rest := f.supply.take()
+		if rest != nil {
 			in.fuel = 0
-			return filterError(f.name, stage, fail)
+			return rest
 		}
 		in.adopt(g)
+		in.trial = trial
+		f.restarts.Add(1)
 	}
+	g := in.guest
 	end := in.stat.begin(stage)
 	fail := g.run(stage, env, d)
 	end.observe()
+	trial := in.trial
+	in.trial = false
 	if fail == nil {
-		if g.calls++; g.calls%checkEvery == 0 {
-			in.inspect(g)
-		}
+		f.supply.gate.worked()
+		in.recycle(g)
 		return nil
 	}
 	in.stat.fail(stage, fail.class)
-	if fail.poisons() {
-		in.release()
+	switch {
+	case fail.poisons():
+		in.fuel = g.budget.used()
 		g.discard()
-		f.discarded.Add(1)
+		in.lost()
+		f.discarded[classIndex(fail.class)].Add(1)
+		f.supply.gate.failed(trial, stage.String()+": "+fail.Error())
+	case !fail.harmless:
+		f.supply.gate.worked()
+		in.recycle(g)
 	}
 	return filterError(f.name, stage, fail)
 }
@@ -71,13 +85,6 @@ func (in *Instance) adopt(g *guest) {
 	in.guest, in.first = g, g.memSize
 	in.memory.Store(int64(g.memSize))
 	g.budget.start(0, 0) // what it took to start is no message's
-}
-
-// release gives up the guest, which the caller frees.
-func (in *Instance) release() {
-	in.fuel = in.guest.budget.used()
-	in.guest = nil
-	in.memory.Store(0)
 }
 
 // Fuel returns the fuel that the last call into the filter burned, in the units
@@ -91,16 +98,32 @@ func (in *Instance) Fuel() int64 {
 	return in.fuel
 }
 
-// inspect looks at the guest's memory, and replaces a stateless guest whose
-// memory has come close to the limit (it never shrinks) or that is old.
-func (in *Instance) inspect(g *guest) {
-	size := g.mem.Size()
-	in.memory.Store(int64(size))
-	grown := size > in.first && int64(size) > in.filter.limits.Memory*3/4
-	if g.needs.stateless && (grown || g.calls >= maxCalls) {
-		in.release()
+// lost takes the guest, which was freed, off the books.
+func (in *Instance) lost() {
+	in.guest = nil
+	in.memory.Store(0)
+	in.filter.supply.gate.leave()
+}
+
+// recycle replaces a guest whose memory has come close to its limit: it never
+// shrinks, and what would come next is a trap. A stateless guest is replaced
+// when it is old, too.
+func (in *Instance) recycle(g *guest) {
+	f := in.filter
+	g.calls++
+	why := servedEnough
+	if size := g.mem.Size(); size != g.memSize {
+		g.memSize = size
+		in.memory.Store(int64(size))
+		if size > in.first && int64(size) > f.limits.Memory*int64(f.limits.Recycle)/100 {
+			why = grownTooLarge
+		}
+	}
+	if why == grownTooLarge || g.needs.stateless && g.calls >= maxCalls {
+		in.fuel = g.budget.used()
 		g.farewell()
-		in.filter.recycled.Add(1)
+		in.lost()
+		f.recycled[why].Add(1)
 	}
 }
 
@@ -110,9 +133,9 @@ func (in *Instance) Close() {
 		return
 	}
 	in.closed = true
-	if g := in.guest; g != nil {
-		in.release()
-		g.farewell()
+	if in.guest != nil {
+		in.guest.farewell()
+		in.lost()
 	}
 	in.filter.leave(in)
 }

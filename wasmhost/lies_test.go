@@ -42,8 +42,8 @@ func TestReportedErrors(t *testing.T) {
 			}
 		})
 	}
-	if s := f.Stat(); s.Discarded != 0 {
-		t.Errorf("%d instances discarded for errors that filters reported", s.Discarded)
+	if n := discards(f); n != 0 {
+		t.Errorf("%d instances discarded for errors that filters reported", n)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestResults(t *testing.T) {
 		{"an unknown op", 64<<32 | 8, ClassInvalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := f.Stat().Discarded
+			before := discards(f)
 			var d router.Decision
 			err := in.Run(context.Background(), router.Decide, small(u64(c.result)), &d)
 			if c.class == "" {
@@ -85,7 +85,7 @@ func TestResults(t *testing.T) {
 			if c.class == ClassError {
 				want = 0
 			}
-			if got := f.Stat().Discarded - before; got != want {
+			if got := discards(f) - before; got != want {
 				t.Errorf("%d instances discarded, want %d", got, want)
 			}
 		})
@@ -164,7 +164,7 @@ func TestLyingDeltas(t *testing.T) {
 		{"emit with a key", ops(rawOp(opEmit, 0, "k", "")), "neither"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := f.Stat().Discarded
+			before := discards(f)
 			env := small(good + c.delta)
 			var d router.Decision
 			err := in.Run(context.Background(), router.Decide, env, &d)
@@ -180,7 +180,7 @@ func TestLyingDeltas(t *testing.T) {
 			if diff := cmp.Diff(router.Decision{}, d); diff != "" {
 				t.Errorf("the decision changed: %s", diff)
 			}
-			if got := f.Stat().Discarded - before; got != 1 {
+			if got := discards(f) - before; got != 1 {
 				t.Errorf("%d instances discarded, want 1", got)
 			}
 		})

@@ -39,7 +39,7 @@ func (h *Host) load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	canary, err := f.newGuest()
+	canary, err := f.supply.first()
 	if err != nil {
 		f.program.close()
 		var fail *failure
@@ -49,8 +49,6 @@ func (h *Host) load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 		return nil, fmt.Errorf("%w: start: %w", ErrModule, err)
 	}
 	f.needs = canary.needs
-	f.spares <- canary
-	f.created.Add(1)
 
 	h.mu.Lock()
 	closed := h.closed
@@ -58,7 +56,7 @@ func (h *Host) load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 		h.filters[f] = struct{}{}
 	}
 	h.mu.Unlock()
-	f.start()
+	f.supply.keep(canary)
 	if closed {
 		return nil, errors.Join(ErrClosed, f.Close(ctx))
 	}
@@ -99,11 +97,11 @@ func (h *Host) prepare(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 		host: h, name: cfg.Name, info: info, limits: limits, grants: cfg.Grants,
 		stages: info.Stages, config: config, program: p, exceptionRefs: m.ExceptionRefs,
 		logger: logger.With(slog.String("component", "wasmhost"), slog.String("filter", cfg.Name)),
-		logs:   newGuestLogs(logger, cfg.Name),
+		logs:   newGuestLogs(logger, cfg.Name, limits.LogRate),
 		lanes:  make(map[*Instance]struct{}),
 		refs:   1, gone: make(chan struct{}),
-		spares: make(chan *guest, 1), refill: make(chan struct{}, 1),
 	}
+	f.supply = newSupply(newGate(cfg.Name, limits, f.logger), f.newGuest)
 	if cfg.Grants.KV {
 		f.kv = newKVCache(limits.KVSize, limits.KVTTL)
 	}

@@ -10,9 +10,8 @@ import (
 )
 
 const (
-	maxLogLine  = 1 << 10
-	logsPerSec  = 50
-	logsInBurst = 200
+	maxLogLine = 1 << 10
+	logBurst   = 4 // seconds' lines that may come at once
 
 	guestLogMessage = "filter log"
 	guestLogText    = "text"
@@ -26,10 +25,10 @@ type guestLogs struct {
 	dropped atomic.Uint64
 }
 
-func newGuestLogs(logger *slog.Logger, filter string) *guestLogs {
+func newGuestLogs(logger *slog.Logger, filter string, perSecond int) *guestLogs {
 	return &guestLogs{
 		logger:  logger.With(slog.String("component", "filter"), slog.String("filter", filter)),
-		limiter: rate.NewLimiter(logsPerSec, logsInBurst),
+		limiter: rate.NewLimiter(rate.Limit(perSecond), logBurst*perSecond),
 	}
 }
 

@@ -39,14 +39,24 @@ func TestDeepStacksAreGivenBack(t *testing.T) {
 }
 
 func TestStackIsBoundedBeforeTheRuntimeBoundsIt(t *testing.T) {
-	_, in := load(t, FilterConfig{Module: wat(t, deep), Limits: Limits{Time: 10e9}})
-	fn := &in.(*Instance).guest.handlers[router.Decide]
-	var d router.Decision
-	err := in.Run(context.Background(), router.Decide, message(strings.Repeat("x", 3000)), &d)
-	if classOf(t, err) != ClassTrap || !strings.Contains(err.Error(), "stack overflow") {
-		t.Errorf("got %v", err)
-	}
-	if n := fn.stackSize(); n > 4*maxStack {
-		t.Errorf("the stack had %d bytes", n)
+	for _, c := range []struct {
+		limit int64
+		fits  int // thousands of calls deep
+		over  int
+	}{{64 << 10, 1, 10}, {0, 100, 3000}, {40 << 20, 300, 3000}} {
+		_, in := load(t, FilterConfig{Module: wat(t, deep), Limits: Limits{Time: 10e9, Stack: c.limit}})
+		var d router.Decision
+		if err := in.Run(context.Background(), router.Decide, message(strings.Repeat("x", c.fits)), &d); err != nil {
+			t.Fatalf("limit %d: %v", c.limit, err)
+		}
+		fn := &in.(*Instance).guest.handlers[router.Decide]
+		err := in.Run(context.Background(), router.Decide, message(strings.Repeat("x", c.over)), &d)
+		if classOf(t, err) != ClassTrap || !strings.Contains(err.Error(), "stack overflow") {
+			t.Errorf("limit %d: %v", c.limit, err)
+		}
+		// The stack doubles, and is looked at when a slice of fuel is gone.
+		if n, most := int64(fn.stackSize()), 4*max(c.limit, 1<<20); c.limit > 0 && n > most {
+			t.Errorf("limit %d: the stack had %d bytes", c.limit, n)
+		}
 	}
 }

@@ -12,11 +12,14 @@ type Stat struct {
 	Name   string
 	Stages []StageStat // of the stages in use
 
-	Live      int    // instances that lanes hold
-	Idle      int    // spare instances
-	Created   uint64 // instances ever made
-	Discarded uint64 // of those, thrown away after a failure
-	Recycled  uint64 // of those, replaced because of size or age
+	Live      int               // instances that lanes hold
+	Idle      int               // spare instances
+	Created   uint64            // instances ever made
+	Restarts  uint64            // of those, given to a lane that had lost one
+	Discarded map[string]uint64 // of those, lost to a failure, by class; zeros left out
+	Recycled  map[string]uint64 // of those, replaced for their "memory" or their number of "calls"
+	Unstarted map[string]uint64 // instances that could not be started, by class
+	Failing   *Failing          // nil unless the filter keeps failing
 
 	MemoryBytes int64  // linear memory of live instances, as last looked at
 	LogsDropped uint64 // log lines over a limit
@@ -117,10 +120,13 @@ func addHistogram(to *router.HistogramStat, h router.HistogramStat, weight uint6
 func (f *Filter) Stat() Stat {
 	s := Stat{
 		Name:        f.name,
-		Idle:        len(f.spares),
-		Created:     f.created.Load(),
-		Discarded:   f.discarded.Load(),
-		Recycled:    f.recycled.Load(),
+		Idle:        len(f.supply.spares),
+		Created:     f.supply.created.Load(),
+		Restarts:    f.restarts.Load(),
+		Discarded:   byName(classes[:], f.discarded[:]),
+		Recycled:    byName(recycleCauses[:], f.recycled[:]),
+		Unstarted:   byName(classes[:], f.supply.unstarted[:]),
+		Failing:     f.supply.gate.stat(),
 		LogsDropped: f.logs.dropped.Load(),
 		Metrics:     f.metrics.stat(),
 		KV:          f.kv.stat(),
@@ -149,4 +155,15 @@ func (f *Filter) Stat() Stat {
 		s.Stages = append(s.Stages, st)
 	}
 	return s
+}
+
+// byName leaves out what is 0.
+func byName(names []string, counts []atomic.Uint64) map[string]uint64 {
+	m := make(map[string]uint64)
+	for i := range counts {
+		if n := counts[i].Load(); n > 0 {
+			m[names[i]] = n
+		}
+	}
+	return m
 }

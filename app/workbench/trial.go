@@ -113,6 +113,12 @@ func final(a router.Action) bool {
 	return a == router.Drop || a == router.Reject || a == router.Retry || a == router.Reply
 }
 
+// rests waits if the filter rests, and reports whether to try it again.
+func rests(ctx context.Context, err error) bool {
+	rest, ok := errors.AsType[*router.RestError](err)
+	return ok && rest.Wait(ctx)
+}
+
 // pass runs those of the wanted stages that are among some.
 func (t *trial) pass(ctx context.Context, env *router.Envelope, d *router.Decision, some ...router.Stage) error {
 	for _, stage := range some {
@@ -121,6 +127,10 @@ func (t *trial) pass(ctx context.Context, env *router.Envelope, d *router.Decisi
 		}
 		start := time.Now()
 		err := t.filter.Run(ctx, stage, env, d)
+		for rests(ctx, err) {
+			start = time.Now()
+			err = t.filter.Run(ctx, stage, env, d)
+		}
 		c := Call{Stage: stage, Took: time.Since(start)}
 		if f, ok := t.filter.(fueled); ok {
 			c.Fuel = f.Fuel()

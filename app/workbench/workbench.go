@@ -54,6 +54,8 @@ func (w *Workbench) load(ctx context.Context, s *Subject, config map[string]any,
 	if config != nil {
 		fc.Config = config
 	}
+	// A filter on the bench may fail as often as it likes.
+	fc.Limits.RestartBackoff, fc.Limits.MaxBackoff = time.Millisecond, time.Millisecond
 	if patience {
 		// The fuel of a call is the same on every machine; its time is not, and
 		// no result of a test may depend on it.

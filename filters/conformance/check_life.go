@@ -20,7 +20,7 @@ func (c *checker) buffers() {
 			if errors.Is(err, errFull) {
 				return skipf("it takes frames of up to %d bytes", s.size)
 			}
-			return c.unlessNoted(err)
+			return err
 		})
 	})
 	c.compared("buffer.own", "the whole input buffer is the router's, where it moves to as well",
@@ -32,13 +32,6 @@ func (c *checker) buffers() {
 			}
 			return nil
 		})
-}
-
-func (c *checker) unlessNoted(err error) error {
-	if c.note(err) != "" {
-		return nil
-	}
-	return err
 }
 
 // growTo grows the buffer by doubling, and overwrites all of it each time.
@@ -86,10 +79,18 @@ func (c *checker) life() {
 		}
 		return c.program(c.replaced)
 	})
-	c.check("memory.flat", fmt.Sprintf("%d calls need no more memory than half of them", c.o.Calls), func() error { return c.fresh(c.flat) })
+	c.check("memory.flat", fmt.Sprintf("%d calls need no more memory than half of them", c.o.Calls), func() error {
+		if !c.healthy {
+			return errUnhealthy
+		}
+		return c.fresh(c.flat)
+	})
 	c.check("close", "router_close returns", func() error {
 		if _, has := c.mod.export("router_close"); !has {
 			return skipf("it exports no router_close")
+		}
+		if !c.healthy {
+			return errUnhealthy
 		}
 		return c.fresh(func(s *session) error {
 			if _, err := c.all(s); err != nil {
@@ -106,7 +107,7 @@ func (c *checker) isStateless() error {
 	case !c.claims.Stateless:
 		return skipf("it does not say that it is stateless")
 	case !c.steady:
-		return skipf("deterministic failed, there is nothing to compare with")
+		return errUnsteady
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package conformance_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/wasmrouter/router/filters/conformance"
@@ -46,5 +48,35 @@ func passes(t *testing.T, r conformance.Report) {
 	t.Logf("\n%s", r)
 	for _, f := range r.Failed() {
 		t.Error(f)
+	}
+}
+
+// Each line of each vector counts: with any of them changed the filter fails.
+func TestVectorsAreCompared(t *testing.T) {
+	vectors, err := conformance.Vectors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := built(t, conformanceFilters["c"])
+	for _, v := range vectors {
+		if r := conformance.CheckVector(t.Context(), engine, module, v); r.Verdict != conformance.Pass {
+			t.Fatal(r)
+		}
+		for i := range v.Steps {
+			for j, line := range v.Steps[i].Want {
+				changes := []string{line + "x"}
+				if !strings.HasPrefix(line, "metric ") { // what is asked for twice is told twice
+					changes = append(changes, line+"\n"+line)
+				}
+				for _, wrong := range changes {
+					changed := v
+					changed.Steps = slices.Clone(v.Steps)
+					changed.Steps[i].Want = slices.Replace(slices.Clone(v.Steps[i].Want), j, j+1, strings.Split(wrong, "\n")...)
+					if r := conformance.CheckVector(t.Context(), engine, module, changed); r.Verdict != conformance.Fail {
+						t.Errorf("%s, step %d: %q in place of %q: %s", v.Name, i+1, wrong, line, r)
+					}
+				}
+			}
+		}
 	}
 }
