@@ -120,7 +120,7 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 	for i, name := range names {
 		module, err := b.module(name)
 		if err != nil {
-			failed[i] = err
+			b.fail([]string{"filters", name, "path"}, "", err)
 			continue
 		}
 		f, sum := b.cfg.Filters[name], sha256.Sum256(module)
@@ -138,49 +138,15 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 	all := make(map[string]loadedFilter, len(names))
 	for i, name := range names {
 		if failed[i] != nil {
-			b.failedFilter(name, failed[i])
-			continue
+			r := Refused(name, b.cfg.Filters[name].Path, failed[i])
+			b.fail([]string{"filters", name, r.Key}, "", r)
 		}
-		all[name] = loaded[i]
+		if loaded[i].Filter != nil {
+			all[name] = loaded[i]
+		}
 	}
 	return all
 }
-
-// refusal is in wasmhost's errors of filters that found fault with their
-// configuration.
-const refusal = "start: router_init: error: "
-
-// failedFilter notes why a filter was not loaded, at the key that is to blame.
-func (b *builder) failedFilter(name string, err error) {
-	at := func(key string) []string { return []string{"filters", name, key} }
-	if inner, ok := strings.CutPrefix(err.Error(), "filter "+name+": "); ok {
-		err = reworded{inner, err} // the key says which filter it is
-	}
-	switch {
-	case errors.Is(err, wasmhost.ErrPin):
-		b.fail(at("sha256"), "", err)
-	case errors.Is(err, wasmhost.ErrGrant):
-		b.fail(at("grants"), "", err)
-	case strings.Contains(err.Error(), refusal):
-		_, why, _ := strings.Cut(err.Error(), refusal)
-		b.fail(at("config"), "", reworded{"the filter refuses it: " + strings.TrimPrefix(why, "config: "), err})
-	default:
-		key := "path"
-		if what, rest, ok := strings.Cut(err.Error(), ": "); ok && (what == "stages" || what == "config") {
-			key, err = what, reworded{rest, err}
-		}
-		b.fail(at(key), "", err)
-	}
-}
-
-// reworded is an error in other words.
-type reworded struct {
-	text string
-	err  error
-}
-
-func (e reworded) Error() string { return e.text }
-func (e reworded) Unwrap() error { return e.err }
 
 // module reads a filter's bytes: built in, or a file.
 func (b *builder) module(name string) ([]byte, error) {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -19,6 +20,43 @@ func FilterConfig(name string, f config.Filter, module []byte) wasmhost.FilterCo
 		Config: f.Config, Limits: limits(f.Limits),
 		Grants: wasmhost.Grants{Clock: f.Grants.Clock, Random: f.Grants.Random, Metrics: f.Grants.Metrics, KV: f.Grants.KV},
 	}
+}
+
+// Refusal is why a filter was not loaded, for the one who wrote or configured it.
+type Refusal struct {
+	Key  string // of the filter's table that is to blame
+	Text string // the module's file where it matters, the cause and the way out, on one line
+	Err  error  // as the host has it
+}
+
+func (r *Refusal) Error() string { return r.Text }
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// configRefused is in the host's errors of filters that found fault with their
+// configuration.
+const configRefused = "start: router_init: error: "
+
+// Refused puts an error of [wasmhost.Host.Load] into the words that operators
+// and authors get, wherever they meet it. File is what they call the module.
+func Refused(name, file string, err error) *Refusal {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	text = strings.TrimPrefix(text, "filter "+name+": ")
+	key := "path"
+	switch what, rest, _ := strings.Cut(text, ": "); {
+	case errors.Is(err, wasmhost.ErrPin):
+		key = "sha256"
+	case errors.Is(err, wasmhost.ErrGrant):
+		key = "grants"
+		text = strings.TrimPrefix(text, wasmhost.ErrGrant.Error()+": ")
+	case strings.Contains(text, configRefused):
+		_, why, _ := strings.Cut(text, configRefused)
+		return &Refusal{"config", "the filter refuses it: " + strings.TrimPrefix(why, "config: "), err}
+	case what == "stages" || what == "config":
+		return &Refusal{what, rest, err}
+	default:
+		text = strings.TrimPrefix(text, wasmhost.ErrModule.Error()+": ")
+	}
+	return &Refusal{key, file + ": " + text, err}
 }
 
 // NewHost returns a host for filters that keeps compiled modules in dir. When

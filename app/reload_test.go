@@ -94,7 +94,7 @@ func TestReloadKeepsWhatRunsAfterAnError(t *testing.T) {
 	}{
 		{"syntax", text + "[routes.x\n", "routes.r: the table's name is not closed"},
 		{"unknown key", text + "prefecth = 1\n", `did you mean "prefetch"`},
-		{"no such filter file", text + "[filters.g]\npath = \"absent.wasm\"\n", "filters.g.path: cannot read the file"},
+		{"no such filter file", text + "[filters.g]\npath = \"absent.wasm\"\n", "filters.g.path: cannot read \"absent.wasm\""},
 		{"a filter that refuses its configuration", strings.Replace(text, "field = ", "filed = ", 1), "filters.f.config: the filter refuses it: "},
 		{"a queue that is otherwise", text + fmt.Sprintf("[queues.%q]\ndurable = false\n", q[2]), q[2]},
 		{"no such broker", strings.Replace(text, url, nowhere, 1), "connection refused"},

@@ -31,9 +31,11 @@ func (c *Config) ReadFilter(name string) ([]byte, error) {
 	data, _, err := readFile(c.open(f.Path))(f.Limits.ModuleSize.Bytes())
 	switch {
 	case errors.Is(err, errTooLarge):
-		return nil, c.Errorf(at, "raise filters."+renderKey(name)+".limits.module_size", "cannot read the file: %w", err)
+		return nil, c.Errorf(at, "raise filters."+renderKey(name)+".limits.module_size", "cannot read %s: %w", quote(f.Path), err)
+	case errors.Is(err, os.ErrNotExist):
+		return nil, c.Errorf(at, "build it, or correct the path", "cannot read %s: %w", quote(f.Path), reasonOf(err))
 	case err != nil:
-		return nil, c.Errorf(at, "", "cannot read the file: %w", reasonOf(err))
+		return nil, c.Errorf(at, "", "cannot read %s: %w", quote(f.Path), reasonOf(err))
 	}
 	return data, nil
 }

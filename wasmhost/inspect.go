@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tetratelabs/wazero/api"
@@ -47,7 +48,10 @@ func inspect(module []byte, limits Limits) (Info, *meter.Module, error) {
 	sum := sha256.Sum256(module)
 	info := Info{SHA256: hex.EncodeToString(sum[:]), Size: len(module)}
 	if int64(len(module)) > limits.ModuleSize {
-		return info, nil, fmt.Errorf("%w: %d bytes; limits.module_size allows %d", ErrModule, len(module), limits.ModuleSize)
+		return info, nil, fmt.Errorf("%w: it has %d bytes, and limits.module_size allows %d; raise it or strip the module", ErrModule, len(module), limits.ModuleSize)
+	}
+	if err := notAModule(module); err != nil {
+		return info, nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
 	m, err := meter.Instrument(module, meter.Limits{
 		ModuleSize:  int(limits.ModuleSize),
@@ -86,11 +90,15 @@ var ourLimits = strings.NewReplacer(
 	"the limit TableElements", "limits.table",
 )
 
-// inOurWords lets the meter's advice name the limits of a filter.
+// inOurWords lets the meter's advice name the limits of a filter, and gives some
+// where there is none.
 func inOurWords(err error) error {
 	if e, ok := errors.AsType[*meter.Error](err); ok {
 		own := *e
 		own.Advice = ourLimits.Replace(e.Advice)
+		if own.Advice == "" && errors.Is(err, meter.ErrMalformed) {
+			own.Advice = "the file is damaged or cut short: build or copy it again"
+		}
 		return &own
 	}
 	return err
@@ -121,45 +129,58 @@ var abiExports = map[string]signature{
 	"router_encode":        handler,
 }
 
-// checkExports reports what a module must export and does not.
+// checkExports reports what a module must export and does not. What makes all the
+// rest follow is reported alone.
 func checkExports(m *meter.Module, stages router.StageSet) error {
-	var errs []error
-	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if _, ok := findExport(m, "_start"); ok {
-		add(`it is a command (it exports _start), not a reactor: build Go with -buildmode=c-shared, C with -mexec-model=reactor`)
+		return errors.New("it is a command, which runs once (it exports _start), and a filter is a reactor; build Go with -buildmode=c-shared, C with -mexec-model=reactor, Rust with --crate-type cdylib")
 	}
 	if _, ok := findExport(m, "router_abi_1"); !ok {
-		other := ""
-		for _, e := range m.Exports {
-			if strings.HasPrefix(e.Name, "router_abi_") {
-				other = fmt.Sprintf(" (it has %s, of another version of the router)", cutText(e.Name, 32))
-			}
-		}
-		add("it does not export router_abi_1, the marker of filters%s", other)
+		return withoutMarker(m, stages)
 	}
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if stages == 0 {
-		add("it exports no stage: router_decode, router_unpack, router_decide, router_pack or router_encode")
+		add("it exports no stage; export router_decode, router_unpack, router_decide, router_pack or router_encode")
 	}
 	if _, ok := findExport(m, "router_buffer"); !ok {
-		add("it does not export router_buffer(min_cap i32) -> i32, which gives the router room for a message")
+		add("it does not export router_buffer, which gives the router room for a message; the SDKs do: export router_buffer(i32) -> i32")
 	}
 	switch e, ok := findExport(m, "memory"); {
 	case !ok:
-		add(`it does not export its memory as "memory"`)
+		add(`it does not export its memory; export it as "memory"`)
 	case e.Kind != meter.KindMemory:
-		add(`its export "memory" is a %s`, e.Kind)
+		add(`its export "memory" is a %s; export the memory under this name`, e.Kind)
 	}
 	for _, e := range m.Exports {
 		want, ok := abiExports[e.Name]
 		switch {
 		case !ok:
 		case e.Kind != meter.KindFunction:
-			add("its export %s is a %s, not a function", e.Name, e.Kind)
+			add("its export %s is a %s; export a function %s under this name", e.Name, e.Kind, typeText(want.params, want.results))
 		case !sameTypes(e.Params, want.params) || !sameTypes(e.Results, want.results):
-			add("its export %s has the type %s, not %s", e.Name, typeText(e.Params, e.Results), typeText(want.params, want.results))
+			add("its export %s has the type %s; declare it as %s", e.Name, typeText(e.Params, e.Results), typeText(want.params, want.results))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// withoutMarker says what a module without the marker of this ABI is.
+func withoutMarker(m *meter.Module, stages router.StageSet) error {
+	for _, e := range m.Exports {
+		other, ok := strings.CutPrefix(e.Name, "router_abi_")
+		switch version, err := strconv.Atoi(other); {
+		case !ok:
+		case err == nil && version > ABI:
+			return fmt.Errorf("it speaks filter ABI %d and this router ABI %d; update the router, or build the filter with an SDK of ABI %d", version, ABI, ABI)
+		default:
+			return fmt.Errorf("it exports %s, and this router speaks filter ABI %d; build the filter with an SDK of ABI %d", cutText(e.Name, 32), ABI, ABI)
+		}
+	}
+	if stages == 0 {
+		return errors.New("it is a module of something else: it exports neither router_abi_1, the marker of filters, nor a stage; write filters with an SDK (`router filter new`)")
+	}
+	return errors.New("it does not export router_abi_1, the marker of filters; the SDKs do: export router_abi_1() -> ()")
 }
 
 // checkImports reports every import that the host does not provide.
@@ -175,14 +196,34 @@ func checkImports(m *meter.Module) error {
 		case !ok:
 			missing = append(missing, name)
 		case !sameTypes(i.Params, f.params) || !sameTypes(i.Results, f.results):
-			errs = append(errs, fmt.Errorf("it imports %s with the type %s, not %s", name, typeText(i.Params, i.Results), typeText(f.params, f.results)))
+			errs = append(errs, fmt.Errorf("it imports %s with the type %s; declare it as %s", name, typeText(i.Params, i.Results), typeText(f.params, f.results)))
 		}
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		errs = append(errs, fmt.Errorf("it imports what no filter can have: %s", strings.Join(missing, ", ")))
+		errs = append(errs, fmt.Errorf("it imports what no filter can have: %s; %s", strings.Join(missing, ", "), without(missing)))
 	}
 	return errors.Join(errs...)
+}
+
+// without says how to do without imports.
+func without(names []string) string {
+	for _, name := range names {
+		module, _, _ := strings.Cut(name, ".")
+		switch {
+		case module == "env":
+			return "nothing defines it: link what does, or take out what calls it"
+		case module == "router":
+			return "this router does not have it: update the router, or take out what calls it"
+		case strings.HasPrefix(module, "__wbindgen") || module == "wbg":
+			return "build without wasm-bindgen"
+		case strings.HasPrefix(module, "wasi:") || strings.HasPrefix(module, "wasi_unstable"):
+			return "build for wasip1, or better for wasm32-unknown-unknown"
+		case module == "wasi_snapshot_preview1":
+			return "take out what calls it: filters have no files, no network and no environment"
+		}
+	}
+	return "take out what calls it; docs/ABI.md lists what there is"
 }
 
 // checkGrants reports every import whose grant is missing.
@@ -201,7 +242,7 @@ func checkGrants(m *meter.Module, grants Grants) error {
 	if len(lacking) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: it imports %s: set %s under the filter's grants", ErrGrant, strings.Join(lacking, ", "), strings.Join(settings, " and "))
+	return fmt.Errorf("%w: it imports %s; set %s under the filter's grants", ErrGrant, strings.Join(lacking, ", "), strings.Join(settings, " and "))
 }
 
 // has reports whether the grant that a host function names is given.

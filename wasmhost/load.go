@@ -116,7 +116,7 @@ func checkPin(want, have string) error {
 		return fmt.Errorf("sha256 = %q is not 64 hexadecimal digits", cutText(want, 80))
 	}
 	if !strings.EqualFold(want, have) {
-		return fmt.Errorf("%w: the module has %s, the configuration says %s; if the new module is the right one, change the configuration", ErrPin, have, strings.ToLower(want))
+		return fmt.Errorf("%w: the module has %s, the configuration says %s; if this is the right module, change the configuration", ErrPin, have, strings.ToLower(want))
 	}
 	return nil
 }

@@ -57,10 +57,7 @@ func (w *Workbench) load(ctx context.Context, s *Subject, config map[string]any,
 	// A filter on the bench may fail as often as it likes.
 	fc.Limits.RestartBackoff, fc.Limits.MaxBackoff = time.Millisecond, time.Millisecond
 	if patience {
-		// The fuel of a call is the same on every machine; its time is not, and
-		// no result of a test may depend on it.
-		fc.Limits.Time = max(fc.Limits.Time, 10*time.Second)
-		fc.Limits.StartTime = max(fc.Limits.StartTime, time.Minute)
+		fc.Limits = patient(fc.Limits)
 	}
 	f, err := w.host.Load(ctx, fc)
 	if err != nil {

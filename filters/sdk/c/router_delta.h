@@ -49,8 +49,28 @@ RF_API void rf_op_copy(rf_delta *d, uint8_t op, uint8_t flags, rf_str key, rf_st
     if (p != NULL) __builtin_memcpy(p, value.p, value.n);
 }
 
+/* rf_is_utf8 tells whether a text is UTF-8. */
+RF_API bool rf_is_utf8(rf_str s) {
+    const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
+    while (p < end) {
+        uint32_t c = *p++, more = 0, least = 0x80;
+        if (c < 0x80) continue;
+        if (c >= 0xc2 && c < 0xe0) more = 1, c &= 0x1f;
+        else if (c >= 0xe0 && c < 0xf0) more = 2, c &= 0x0f, least = 0x800;
+        else if (c >= 0xf0 && c < 0xf5) more = 3, c &= 0x07, least = 0x10000;
+        if (more == 0 || (uint32_t)(end - p) < more) return false;
+        for (; more > 0; more--, p++) {
+            if ((*p & 0xc0) != 0x80) return false;
+            c = c << 6 | (*p & 0x3f);
+        }
+        if (c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return false;
+    }
+    return true;
+}
+
+/* rf_set_header sets a header to a text, or to its bytes when it is no UTF-8. */
 RF_API void rf_set_header(rf_delta *d, rf_str name, rf_str text) {
-    rf_op_copy(d, RF_OP_SET_HEADER, RF_T_UTF8 << 4, name, text);
+    rf_op_copy(d, RF_OP_SET_HEADER, (rf_is_utf8(text) ? RF_T_UTF8 : RF_T_BYTES) << 4, name, text);
 }
 RF_API void rf_set_header_bytes(rf_delta *d, rf_str name, rf_str bytes) {
     rf_op_copy(d, RF_OP_SET_HEADER, RF_T_BYTES << 4, name, bytes);

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"strings"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -58,8 +59,14 @@ func (d *Delta) op(code, flags byte, key string, parts ...string) {
 	}
 }
 
-// SetHeader sets a header to a string.
-func (d *Delta) SetHeader(name, text string) { d.op(opSetHeader, byte(UTF8)<<4, name, text) }
+// SetHeader sets a header to a string, or to its bytes when it is not UTF-8.
+func (d *Delta) SetHeader(name, text string) {
+	t := UTF8
+	if !utf8.ValidString(text) {
+		t = Bytes
+	}
+	d.op(opSetHeader, byte(t)<<4, name, text)
+}
 
 // SetHeaderBytes sets a header to bytes.
 func (d *Delta) SetHeaderBytes(name string, b []byte) {

@@ -73,6 +73,16 @@ func newMessage(t *testing.T, headers map[string]any, props map[Slot]string, bod
 	return &m
 }
 
+func TestHeadersThatAreNoUTF8AreBytes(t *testing.T) {
+	for text, want := range map[string]HeaderType{"": UTF8, "grün": UTF8, "caf\xe9": Bytes} {
+		var d Delta
+		d.SetHeader("k", text)
+		if got := HeaderType(d.buf[1] >> 4); got != want {
+			t.Errorf("%q has type %d; want %d", text, got, want)
+		}
+	}
+}
+
 func TestReadingAMessage(t *testing.T) {
 	m := newMessage(t, map[string]any{"tenant": "acme", "n": int64(-42), "b": true, "": "empty name"},
 		map[Slot]string{RoutingKey: "key", MessageID: "id"}, `{"a":[1,{"b":"c"}]}`)

@@ -101,9 +101,11 @@ impl<'m> Delta<'m> {
         room.fill(0);
     }
 
-    /// Sets a header to a string, which must be UTF-8.
+    /// Sets a header to a text, or to its bytes when it is not UTF-8.
     pub fn set_header(&mut self, name: impl AsRef<[u8]>, text: impl AsRef<[u8]>) {
-        self.op(SET_HEADER, UTF8, name.as_ref(), &[text.as_ref()]);
+        let text = text.as_ref();
+        let kind = if core::str::from_utf8(text).is_ok() { UTF8 } else { BYTES };
+        self.op(SET_HEADER, kind, name.as_ref(), &[text]);
     }
 
     /// Sets a header to bytes.
