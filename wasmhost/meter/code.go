@@ -2,9 +2,14 @@ package meter
 
 import "time"
 
+// UnitWeight is how many plain instructions one unit stands for at most.
+const UnitWeight = 128
+
 // RunLength is the number of plain instructions that may pass on a path before
-// one unit is charged although no loop or function begins.
-const RunLength = 128
+// they are charged for although no loop or function begins. Shorter stretches are
+// paid for by the loop or the function: each charge costs time, and in code that
+// loads and stores much, as Go's does, one for every unit cost a third.
+const RunLength = 8 * UnitWeight
 
 // localsPerUnit is the number of declared locals, which are zeroed on entry,
 // that cost one unit.
@@ -26,6 +31,8 @@ type frame struct {
 	base    int32  // height of the operand stack below the block
 	entry   uint32 // at the start of an if, from where its else or its end may follow
 	out     uint32 // at the branches to the end of the block
+	due     uint32 // of a loop, at the branches to its start
+	units   int    // of a loop, where in coder.out its price stands
 	clauses int32  // of a try_table, where its own begin in coder.clauses
 }
 
@@ -46,7 +53,8 @@ type coder struct {
 	tries   []int    // where those of each begin, for those that have some
 	head    []byte   // the locals of the function at hand
 	out     []byte   // its rewritten code
-	charge  []byte   // the code that charges one unit in it
+	charge  []byte   // the code that charges for a run in it
+	units   int      // where in charge the price stands, one byte
 	code    []byte   // an instruction
 
 	// Of the function at hand:
@@ -59,6 +67,9 @@ type coder struct {
 	dead    bool   // control does not get here
 	indexed bool   // there is a local for the index of an indirect call
 	run     uint32
+	due     uint32 // run at the places where the function ends
+	leading bool   // nothing but plain instructions came before
+	first   int    // where in out the price of the loop stands that every call enters, or 0
 }
 
 // codeSection rewrites all function bodies into m.code.
@@ -105,13 +116,14 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 	start := r.pos
 	declared := c.readLocals(r, int(typ.params))
 	b, p := r.b, r.pos
-	out := m.appendCharge(c.out[:0], 1+declared/localsPerUnit, uint32(c.locals))
-	c.charge = m.appendCharge(c.charge[:0], 1, uint32(c.locals))
+	out := c.out[:0]
+	c.charge = m.appendCharge(c.charge[:0], RunLength/UnitWeight, uint32(c.locals))
+	c.units = 2 + sizeU32(m.fuelGlobal())
 	c.blocks, c.targets, c.run = 1, 0, 0
+	c.due, c.leading, c.first = 0, declared < localsPerUnit, 0
 	c.carried, c.height, c.live, c.indexed, c.dead = 0, 0, 0, false, false
 	c.clauses, c.tries = c.clauses[:0], c.tries[:0]
 	c.frames = append(c.frames[:0], frame{kind: shapeBlock, typ: typeInfo{at: typ.at + typ.params, results: typ.results}})
-	m.info.ChargePoints++
 
 	from := p // what is copied to out ends here
 	for {
@@ -129,6 +141,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			m.info.ChargePoints++
 		}
 		c.run += uint32(info.weight)
+		c.leading = c.leading && info.shape.leads()
 		c.height += int32(info.pushes)
 		at := p
 		p++
@@ -161,18 +174,18 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			typ, p = m.blockType(b, p)
 			c.open(info.shape, typ, at)
 			if info.shape == shapeLoop {
-				out = append(append(out, b[from:p]...), c.charge...)
+				out = c.loop(append(out, b[from:p]...))
 				from = p
 			}
 		case shapeElse:
 			c.turn(at)
 		case shapeEnd:
-			if c.close() {
+			if c.close(out) {
 				if p != len(b) {
 					malformed(p, "%d bytes after the end of the function", len(b)-p)
 				}
 				c.out = append(out, b[from:p]...)
-				c.declare(b[start:])
+				c.begin(b[start:], declared)
 				return
 			}
 		case shapeBr, shapeBrIf:
@@ -187,7 +200,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			c.leave()
 		case shapeStop:
 			c.carry(int(typ.results), at)
-			c.leave()
+			c.depart()
 		case shapeCall, shapeReturnCall, shapeRefFunc:
 			var i uint32
 			i, p = leb(b, p)
@@ -206,7 +219,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 				from = p
 			}
 			if info.shape == shapeReturnCall {
-				c.leave()
+				c.depart()
 			}
 		case shapeCallIndirect, shapeReturnCallIndirect:
 			var typ, table uint32
@@ -217,7 +230,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			m.needTable(table, at)
 			switch {
 			case info.shape == shapeReturnCallIndirect:
-				c.leave()
+				c.depart()
 			case len(c.tries) > 0:
 				out = c.guardedIndirect(append(out, b[from:at]...), typ, at, b[at:p])
 				from = p
@@ -264,9 +277,10 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 	}
 }
 
-// declare writes the local declarations of the function at hand, with the locals
-// that metering needs: an i64 for charges and perhaps an index.
-func (c *coder) declare(body []byte) {
+// begin writes the beginning of the function at hand: the local declarations,
+// with the locals that metering needs, an i64 for charges and perhaps an index,
+// and the charge for entering it, unless its first loop charges for that.
+func (c *coder) begin(body []byte, declared uint64) {
 	groups, more := leb(body, 0)
 	end := more
 	for range groups {
@@ -282,6 +296,13 @@ func (c *coder) declare(body []byte) {
 	if c.indexed {
 		c.head = append(c.head, 1, byte(I32))
 	}
+	units := 1 + uint64(c.due/UnitWeight)
+	if c.first > 0 {
+		c.out[c.first] = max(c.out[c.first], byte(units))
+		return
+	}
+	c.head = c.m.appendCharge(c.head, units+declared/localsPerUnit, uint32(c.locals))
+	c.m.info.ChargePoints++
 }
 
 // readLocals checks the local declarations and returns how many locals they

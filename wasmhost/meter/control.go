@@ -7,7 +7,9 @@ import (
 
 // The charges of straight code follow the control flow: at every place the coder
 // knows the weight of the dearest path since a charge. Branches only go forward,
-// except to a loop, which charges by itself, so one pass is enough.
+// except to a loop, so one pass is enough. What is on the meter where a path goes
+// back to a loop, or leaves the function, is added to the price of that loop or
+// function, which is written when all of it is known.
 
 // fewValues is how many values an instruction may carry before it costs the
 // compiler more than its size tells.
@@ -48,6 +50,22 @@ func (c *coder) leave() {
 	c.height = c.frames[len(c.frames)-1].base
 }
 
+// depart leaves the function.
+func (c *coder) depart() {
+	c.due = max(c.due, c.run)
+	c.leave()
+}
+
+// loop appends the charge of the loop that was just opened.
+func (c *coder) loop(out []byte) []byte {
+	f := &c.frames[len(c.frames)-1]
+	f.units = len(out) + c.units
+	if c.leading { // and nothing ran before it that has been charged for
+		c.first, c.leading = f.units, false
+	}
+	return append(out, c.charge...)
+}
+
 // addBlocks notes blocks of the metered function.
 func (c *coder) addBlocks(n, at int) {
 	c.blocks += n
@@ -66,7 +84,7 @@ func (c *coder) needTargets(n, at int) {
 
 // open enters a block, loop, if or try_table.
 func (c *coder) open(kind shape, typ typeInfo, at int) {
-	blocks := 1
+	blocks, run := 1, c.run
 	c.carry(typ.values(), at)
 	c.divide(at)
 	if kind == shapeLoop {
@@ -78,7 +96,7 @@ func (c *coder) open(kind shape, typ typeInfo, at int) {
 	if limit := c.m.limits.Depth; len(c.frames) > limit {
 		overLimit(at, "nested blocks", uint64(len(c.frames)), limit, "Depth", "nest less deeply")
 	}
-	c.frames = append(c.frames, frame{kind: kind, dead: c.dead, typ: typ, base: c.height - typ.params, entry: c.run})
+	c.frames = append(c.frames, frame{kind: kind, dead: c.dead, typ: typ, base: c.height - typ.params, entry: c.run, due: run})
 }
 
 // turn goes from the then branch of an if to its else branch.
@@ -93,8 +111,9 @@ func (c *coder) turn(at int) {
 	c.height = f.base + f.typ.params
 }
 
-// close leaves a block and reports whether it was the function itself.
-func (c *coder) close() bool {
+// close leaves a block and reports whether it was the function itself. It writes
+// the price of a loop to out.
+func (c *coder) close(out []byte) bool {
 	f := c.frames[len(c.frames)-1]
 	c.frames = c.frames[:len(c.frames)-1]
 	c.height, c.dead = f.base+f.typ.results, f.dead
@@ -104,10 +123,16 @@ func (c *coder) close() bool {
 	case shapeTry:
 		c.closeTry(int(f.clauses))
 		c.run = max(c.run, f.out)
+	case shapeLoop:
+		out[f.units] = byte(1 + f.due/UnitWeight) // at most RunLength and an instruction: below 64
 	default:
 		c.run = max(c.run, f.out)
 	}
-	return len(c.frames) == 0
+	if len(c.frames) > 0 {
+		return false
+	}
+	c.due = max(c.due, c.run)
+	return true
 }
 
 // label returns the block that a branch out of depth blocks goes to.
@@ -123,7 +148,9 @@ func (c *coder) branch(depth uint32, at int) {
 	f := c.label(depth, at)
 	c.carry(f.arity(), at)
 	c.divide(at)
-	if f.kind != shapeLoop {
+	if f.kind == shapeLoop {
+		f.due = max(f.due, c.run)
+	} else {
 		f.out = max(f.out, c.run)
 	}
 }

@@ -39,12 +39,16 @@
 //
 // # The price list
 //
-// One unit stands for at most [RunLength] plain instructions:
+// One unit stands for at most [UnitWeight] plain instructions:
 //
 //   - entering a function: 1, and 1 more for every 64 locals it declares;
-//   - starting a loop body, each time round: 1;
-//   - straight code: 1 after every [RunLength] instructions on a path without
-//     any other charge. Calls count as 16 instructions there, ref.func as 64,
+//   - starting a loop body, each time round: 1. A function that every call goes
+//     through such a loop of, with nothing but plain instructions before, is
+//     charged for by the loop alone;
+//   - straight code: after every [RunLength] instructions on a path without any
+//     other charge as many units as they are worth. Shorter stretches belong to the
+//     function or the loop they end: it costs as many more each time as the
+//     dearest of them is worth, at most 9. Calls count as 16 instructions there, ref.func as 64,
 //     loads, stores, vectors, divisions, remainders and floating-point
 //     arithmetic as 4;
 //   - memory.fill, memory.copy, memory.init: 1 per 64 bytes, rounded down, and 1;

@@ -131,8 +131,10 @@ func (c *coder) readClause(b []byte, p int) int {
 	if !m.takes(f, values, cl.kind&catchRef != 0) {
 		malformed(at, "catch clause whose label takes other values than it hands on")
 	}
-	if f.kind != shapeLoop {
-		f.out = RunLength // what ran since the last charge is not known
+	if f.kind == shapeLoop { // what ran since the last charge is not known
+		f.due = RunLength
+	} else {
+		f.out = RunLength
 	}
 	if cl.kind&catchRef != 0 {
 		m.info.ExceptionRefs = true
@@ -233,7 +235,7 @@ func (c *coder) throw(out, b []byte, at int) ([]byte, int) {
 		out = m.appendCallHelper(out, helperException)
 	}
 	out = append(c.guarded(out, typ, at, b[at:p]), opUnreachable)
-	c.leave()
+	c.depart()
 	return out, p
 }
 

@@ -200,11 +200,11 @@ func TestVectorCodeKeepsTheStackLevel(t *testing.T) {
 	constant := append([]byte{0xfd, 0x0c}, make([]byte, 16)...)
 	shuffle := append([]byte{0xfd, 0x0d}, make([]byte, 16)...)
 	step := bytes.Join([][]byte{constant, constant, shuffle, {0xfd, 0x4d, 0xfd, 0x61}, constant, constant, {0xfd, 0x52, 0x1a}}, nil)
-	mustInstrument(t, function(nil, bytes.Repeat(step, 8000)), Limits{})
+	mustInstrument(t, function(nil, bytes.Repeat(step, 10_000)), Limits{})
 	var e *Error
-	_, err := Instrument(function(nil, bytes.Repeat(constant, 8000)), Limits{})
+	_, err := Instrument(function(nil, bytes.Repeat(constant, 32_000)), Limits{})
 	if !errors.As(err, &e) || !strings.Contains(err.Error(), "LiveValues") {
-		t.Errorf("8000 vectors on the stack: %v", err)
+		t.Errorf("32000 vectors on the stack: %v", err)
 	}
 }
 
@@ -335,11 +335,11 @@ func TestStraightCodePays(t *testing.T) {
 			if out := in.call("f"); out.Err != "" {
 				t.Fatal(out.Err)
 			}
-			least := int64(n / RunLength)
+			least := int64(n / UnitWeight)
 			if name == "divide" {
-				least = n / 16 * 7 / RunLength
+				least = n / 16 * 7 / UnitWeight
 			}
-			most := int64(len(code)/RunLength + n/100) // the dearest path, and entry
+			most := int64(len(code)/UnitWeight + n/100) // the dearest path, and entry
 			if used := in.used(); used < least || used > most {
 				t.Errorf("%d units, want %d to %d", used, least, most)
 			}

@@ -39,6 +39,16 @@ const (
 	shapeVector // prefix 0xfd
 )
 
+// leads reports whether control passes such an instruction to the next, always.
+func (s shape) leads() bool {
+	switch s {
+	case shapePlain, shapeMemArg, shapeLocal, shapeI32Const, shapeI64Const, shapeF32Const, shapeF64Const,
+		shapeGlobal, shapeBlock, shapeLoop, shapeMemSize, shapeVector:
+		return true
+	}
+	return false
+}
+
 // opcodeInfo is the shape of an opcode, its weight in straight code, and by how
 // many values the operand stack is higher after it, as far as the opcode alone
 // tells.
