@@ -76,8 +76,8 @@ func (l *loaded) close(ctx context.Context) error {
 	return l.filter.Close(ctx)
 }
 
-// stageNames are the stages' names, in the order in which messages pass them.
-func stageNames() []string {
+// StageNames are the stages' names, in the order in which messages pass them.
+func StageNames() []string {
 	var names []string
 	for s := range router.Stage(router.NumStages) {
 		names = append(names, s.String())
@@ -89,7 +89,7 @@ func stageNames() []string {
 // pass them.
 func ParseStages(names []string) ([]router.Stage, error) {
 	var stages []router.Stage
-	known := stageNames()
+	known := StageNames()
 	for _, name := range names {
 		i := slices.Index(known, name)
 		if i < 0 {

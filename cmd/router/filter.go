@@ -40,7 +40,7 @@ current directory), by a .wasm file, or as stock:NAME.`,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SuggestionsMinimumDistance: 2,
 	}
-	cmd.AddCommand(newFilterNew(), newFilterBuild(), newFilterTest(), newFilterCheck())
+	cmd.AddCommand(newFilterNew(), newFilterBuild(), newFilterTest(), newFilterCheck(), newFilterRun())
 	return cmd
 }
 
@@ -58,11 +58,12 @@ func (f *filterFlags) configured(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("config", cobra.NoFileCompletions)
 }
 
-// filterArgument completes what a verb works on.
-func filterArgument(cmd *cobra.Command) {
+// filterArgument completes what a verb works on, and files after it if it takes
+// some.
+func filterArgument(cmd *cobra.Command, files cobra.ShellCompDirective) {
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
+			return nil, files
 		}
 		if !strings.HasPrefix("stock:", typed) && !strings.HasPrefix(typed, "stock:") || typed == "" {
 			return nil, cobra.ShellCompDirectiveDefault

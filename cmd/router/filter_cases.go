@@ -26,7 +26,7 @@ lenient, so that no result depends on the machine; fuel limits count.`,
 	}
 	outputFlag(cmd, &f.output)
 	f.configured(cmd)
-	filterArgument(cmd)
+	filterArgument(cmd, cobra.ShellCompDirectiveNoFileComp)
 	cmd.Flags().StringVar(&run, "run", "", "run the cases whose names match this regular expression")
 	cmd.Flags().BoolVar(&update, "update", false, "write what happened into the cases that miss, to be read before it is believed")
 	cmd.Flags().StringVar(&junit, "junit", "", "also write the results to this file, as JUnit XML")

@@ -39,7 +39,7 @@ Each problem is one line that names the file, the cause and the way out.`,
 	}
 	outputFlag(cmd, &f.output)
 	f.configured(cmd)
-	filterArgument(cmd)
+	filterArgument(cmd, cobra.ShellCompDirectiveNoFileComp)
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list the checks of the conformance kit")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(f.output); err != nil {
