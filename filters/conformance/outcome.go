@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -10,7 +11,7 @@ import (
 // Outcome is what became of a message in one stage.
 type Outcome struct {
 	Message Message
-	Action  string // "", or forward, drop, reject, retry or reply
+	Action  string // forward, drop, reject, retry, reply; "" for none, and for forward without a target
 	Reason  string
 	Delay   int64 // of retry, ms
 	Stop    bool
@@ -55,8 +56,11 @@ func (d Delta) Apply(m *Message) Outcome {
 			cur, targets = &e.Message, &e.Targets
 		}
 	}
-	if len(out.Targets) > 0 {
+	switch {
+	case len(out.Targets) > 0:
 		out.Action = "forward"
+	case out.Action == "forward": // to those of the route, as without a decision
+		out.Action = ""
 	}
 	return out
 }
@@ -155,7 +159,14 @@ func (m *Message) lines() []string {
 	}
 	return append(lines,
 		fmt.Sprintf("priority %d, delivery mode %d, timestamp %d", m.Priority, m.DeliveryMode, m.Timestamp),
-		fmt.Sprintf("body %q", m.Body))
+		bodyLine(m.Body))
+}
+
+func bodyLine(body []byte) string {
+	if len(body) > 4096 {
+		return fmt.Sprintf("body of %d bytes with the SHA-256 %x", len(body), sha256.Sum256(body))
+	}
+	return fmt.Sprintf("body %q", body)
 }
 
 // difference returns the first line that two descriptions do not share, as

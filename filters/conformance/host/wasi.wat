@@ -1,0 +1,123 @@
+;; Calls the functions of wasi_snapshot_preview1, by the numbers that they are imported in.
+;;
+;; The message's body is a script: u64 n, then n entries of 80 bytes: i64 function,
+;; 8 arguments of i64, i64 result. It is copied to 4096 and run there; the
+;; new body is the same with the results filled in, and with what the calls
+;; wrote into the rest of it. A script of one's own can be given to router_init, in
+;; hexadecimal in the configuration's "script"; its outcome lies at 65536
+;; afterwards. Function 50 is memory.copy(to, from, n).
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (import "wasi_snapshot_preview1" "sched_yield" (func $sched_yield (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $fd_fdstat_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_fdstat_set_flags" (func $fd_fdstat_set_flags (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_prestat_get" (func $fd_prestat_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_prestat_dir_name" (func $fd_prestat_dir_name (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_seek" (func $fd_seek (param i32 i64 i32 i32) (result i32)))
+  (memory (export "memory") 4)
+  (global $length (mut i32) (i32.const 0)) ;; of the script at 65536
+
+  (func (export "router_abi_1"))
+  (func (export "router_buffer") (param $min i32) (result i32) (local $more i32)
+    (local.set $more (i32.sub (i32.shr_u (i32.add (local.get $min) (i32.const 0x2ffff)) (i32.const 16)) (memory.size)))
+    (if (i32.gt_s (local.get $more) (i32.const 0))
+      (then (if (i32.eq (memory.grow (local.get $more)) (i32.const -1)) (then (return (i32.const 0))))))
+    (i32.const 131072))
+
+  ;; $i and $l are the k-th argument of the entry at $e, $x its float.
+  (func $l (param $e i32) (param $k i32) (result i64)
+    (i64.load offset=8 (i32.add (local.get $e) (i32.shl (local.get $k) (i32.const 3)))))
+  (func $i (param $e i32) (param $k i32) (result i32)
+    (i32.wrap_i64 (call $l (local.get $e) (local.get $k))))
+  (func $x (param $e i32) (param $k i32) (result f64)
+    (f64.reinterpret_i64 (call $l (local.get $e) (local.get $k))))
+
+  (func $entry (param $e i32) (result i64) (local $f i32)
+    (local.set $f (i32.load (local.get $e)))
+    (if (i32.eq (local.get $f) (i32.const 50))
+      (then (memory.copy (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)) (call $i (local.get $e) (i32.const 2)))))
+    (if (i32.eq (local.get $f) (i32.const 0))
+      (then (return (i64.extend_i32_s (call $fd_write (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)) (call $i (local.get $e) (i32.const 2)) (call $i (local.get $e) (i32.const 3)))))))
+    (if (i32.eq (local.get $f) (i32.const 1))
+      (then (return (i64.extend_i32_s (call $clock_time_get (call $i (local.get $e) (i32.const 0)) (call $l (local.get $e) (i32.const 1)) (call $i (local.get $e) (i32.const 2)))))))
+    (if (i32.eq (local.get $f) (i32.const 2))
+      (then (return (i64.extend_i32_s (call $random_get (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)))))))
+    (if (i32.eq (local.get $f) (i32.const 3))
+      (then (return (i64.extend_i32_s (call $args_get (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)))))))
+    (if (i32.eq (local.get $f) (i32.const 4))
+      (then (return (i64.extend_i32_s (call $args_sizes_get (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)))))))
+    (if (i32.eq (local.get $f) (i32.const 5))
+      (then (return (i64.extend_i32_s (call $environ_get (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)))))))
+    (if (i32.eq (local.get $f) (i32.const 6))
+      (then (return (i64.extend_i32_s (call $environ_sizes_get (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)))))))
+    (if (i32.eq (local.get $f) (i32.const 7))
+      (then (return (i64.extend_i32_s (call $poll_oneoff (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)) (call $i (local.get $e) (i32.const 2)) (call $i (local.get $e) (i32.const 3)))))))
+    (if (i32.eq (local.get $f) (i32.const 8))
+      (then (call $proc_exit (call $i (local.get $e) (i32.const 0)))))
+    (if (i32.eq (local.get $f) (i32.const 9))
+      (then (return (i64.extend_i32_s (call $sched_yield)))))
+    (if (i32.eq (local.get $f) (i32.const 10))
+      (then (return (i64.extend_i32_s (call $fd_close (call $i (local.get $e) (i32.const 0)))))))
+    (if (i32.eq (local.get $f) (i32.const 11))
+      (then (return (i64.extend_i32_s (call $fd_fdstat_get (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)))))))
+    (if (i32.eq (local.get $f) (i32.const 12))
+      (then (return (i64.extend_i32_s (call $fd_fdstat_set_flags (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)))))))
+    (if (i32.eq (local.get $f) (i32.const 13))
+      (then (return (i64.extend_i32_s (call $fd_prestat_get (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)))))))
+    (if (i32.eq (local.get $f) (i32.const 14))
+      (then (return (i64.extend_i32_s (call $fd_prestat_dir_name (call $i (local.get $e) (i32.const 0)) (call $i (local.get $e) (i32.const 1)) (call $i (local.get $e) (i32.const 2)))))))
+    (if (i32.eq (local.get $f) (i32.const 15))
+      (then (return (i64.extend_i32_s (call $fd_seek (call $i (local.get $e) (i32.const 0)) (call $l (local.get $e) (i32.const 1)) (call $i (local.get $e) (i32.const 2)) (call $i (local.get $e) (i32.const 3)))))))
+    (i64.const 0))
+
+  (func $script (local $e i32) (local $n i32)
+    (local.set $n (i32.load (i32.const 4096)))
+    (local.set $e (i32.const 4104))
+    (block $done (loop $next
+      (br_if $done (i32.eqz (local.get $n)))
+      (i64.store offset=72 (local.get $e) (call $entry (local.get $e)))
+      (local.set $e (i32.add (local.get $e) (i32.const 80)))
+      (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+      (br $next))))
+
+  (func $digit (param $c i32) (result i32)
+    (if (result i32) (i32.ge_u (local.get $c) (i32.const 0x61))
+      (then (i32.sub (local.get $c) (i32.const 0x57)))
+      (else (i32.sub (local.get $c) (i32.const 0x30)))))
+
+  (func (export "router_init") (param $at i32) (param $n i32) (result i64) (local $e i32) (local $from i32) (local $to i32)
+    (if (i32.eqz (i32.load offset=20 (local.get $at))) (then (return (i64.const 0))))
+    (local.set $e (i32.add (local.get $at) (i32.load offset=16 (local.get $at))))
+    (if (i32.ne (i32.load offset=16 (local.get $e)) (i32.const 0x203e6faa)) (then (return (i64.const -4)))) ;; script
+    (local.set $from (i32.add (local.get $at) (i32.load offset=8 (local.get $e))))
+    (global.set $length (i32.shr_u (i32.load offset=12 (local.get $e)) (i32.const 1)))
+    (local.set $to (i32.const 4096))
+    (loop $byte
+      (i32.store8 (local.get $to) (i32.or
+        (i32.shl (call $digit (i32.load8_u (local.get $from))) (i32.const 4))
+        (call $digit (i32.load8_u offset=1 (local.get $from)))))
+      (local.set $from (i32.add (local.get $from) (i32.const 2)))
+      (br_if $byte (i32.lt_u (local.tee $to (i32.add (local.get $to) (i32.const 1))) (i32.add (global.get $length) (i32.const 4096)))))
+    (call $script)
+    (memory.copy (i32.const 65536) (i32.const 4096) (global.get $length))
+    (i64.const 0))
+
+  (func $run (param $at i32) (param $len i32) (result i64) (local $n i32)
+    (local.set $n (i32.load offset=28 (local.get $at)))
+    (memory.copy (i32.const 4096) (i32.add (local.get $at) (i32.load offset=24 (local.get $at))) (local.get $n))
+    (call $script)
+    ;; BODY_REF
+    (i64.store (i32.const 16) (i64.const 0x0000000800000008))
+    (i32.store (i32.const 24) (i32.const 4096))
+    (i32.store (i32.const 28) (local.get $n))
+    (i64.const 0x0000001000000010))
+  (export "router_decide" (func $run)))
