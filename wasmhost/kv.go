@@ -271,6 +271,9 @@ func hostKVSet(g *guest, mem api.Memory, stack []uint64) {
 		gone := kv.set(key, value, ttlMS)
 		g.budget.charge(kvPrice*int64(1+gone) + int64(len(value)/bytesPerFuel))
 		stack[0] = 1
+		if ttlMS > int64(kv.ttl/time.Millisecond) {
+			stack[0] = 2
+		}
 	}
 }
 

@@ -156,6 +156,11 @@ func TestKVTimeToLive(t *testing.T) {
 		kvCall{what: 's', args: []any{key, "v", ttl}}.do(t, in)
 	}
 	kvCall{what: 'a', args: []any{"sum", 1, 500}}.do(t, in)
+	for ttl, want := range map[int]int64{-1: 1, 0: 1, 60000: 1, 60001: 2, math.MaxInt64: 2} {
+		if got, _ := (kvCall{what: 's', args: []any{"ttl", "v", ttl}}).do(t, in); got != want {
+			t.Errorf("kv_set for %d ms: %d, want %d", ttl, got, want)
+		}
+	}
 	if get("own", 499*time.Millisecond) != 1 || get("sum", 499*time.Millisecond) != 8 {
 		t.Error("an entry died too early")
 	}
