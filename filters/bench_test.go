@@ -31,6 +31,11 @@ func BenchmarkStock(b *testing.B) {
 		{"content-router/body-10000-routes", "content-router", map[string]any{"field": "body:type", "routes": routes(10000)}, router.Decide},
 		{"context-packer/unpack", "context-packer", map[string]any{"tenant": map[string]any{"from": "header:h3"}}, router.Unpack},
 		{"context-packer/redact", "context-packer", map[string]any{"redact": map[string]any{"fields": []any{"customer.email"}}}, router.Pack},
+		{"deduplicator/header", "deduplicator", map[string]any{"key": "header:h3"}, router.Unpack},
+		{"deduplicator/body", "deduplicator", map[string]any{"key": "body:type"}, router.Unpack},
+		{"rate-limiter/header", "rate-limiter", map[string]any{"limit": int64(1e9), "window": "1m", "key": "header:h3"}, router.Unpack},
+		{"sampler/header", "sampler", map[string]any{"keep": 1.0, "key": "header:h3"}, router.Decide},
+		{"hmac/sign", "hmac", map[string]any{"mode": "sign", "keys": map[string]any{"k": "0123456789abcdef"}}, router.Encode},
 		{"messagepack/encode", "messagepack", map[string]any{"encode": "json-to-msgpack"}, router.Encode},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -13,7 +13,7 @@
 set -eu
 cd "$(dirname "$0")"
 out=${OUT:-.}
-all="stock/content-router stock/context-packer stock/messagepack demo/loop demo/trap demo/hungry demo/deep"
+all="stock/content-router stock/context-packer stock/deduplicator stock/hmac stock/messagepack stock/rate-limiter stock/sampler demo/loop demo/trap demo/hungry demo/deep"
 CLANG=${CLANG:-clang} WASM_LD=${WASM_LD:-wasm-ld} WAT2WASM=${WAT2WASM:-wat2wasm}
 
 tmp=$(mktemp -d)
@@ -24,7 +24,7 @@ trap 'rm -rf "$tmp"' EXIT
 # into data.
 build_c() { # sources, module
 	"$CLANG" --target=wasm32 -std=c11 -O2 -mbulk-memory -msign-ext -mnontrapping-fptoint \
-		-ffreestanding -fno-ident -Wall -Wextra -Werror -I sdk/c -c "$1" -o "$tmp/f.o"
+		-ffreestanding -fno-ident -Wall -Wextra -Werror -I sdk/c -I shared -c "$1" -o "$tmp/f.o"
 	"$WASM_LD" --no-entry --strip-all --stack-first -z stack-size=32768 -o "$2" "$tmp/f.o"
 }
 

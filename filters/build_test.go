@@ -70,7 +70,7 @@ func TestSumsAreOfTheModules(t *testing.T) {
 // test until a file changes that the test itself has read.
 func sources(t testing.TB) {
 	t.Helper()
-	for _, root := range []string{"build.sh", "sdk", "stock", "demo"} {
+	for _, root := range []string{"build.sh", "sdk", "shared", "stock", "demo"} {
 		err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err

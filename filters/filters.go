@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed stock/*/*.wasm demo/*/*.wasm
+//go:embed stock/*/*.wasm stock/*/*.json demo/*/*.wasm
 var modules embed.FS
 
 //go:embed sdk template
@@ -34,6 +34,13 @@ func Lookup(name string) ([]byte, bool) {
 	}
 	module, err := modules.ReadFile(dir + name + "/" + name + ".wasm")
 	return module, err == nil
+}
+
+// Schema returns the JSON Schema of a stock filter's configuration, and whether
+// it has one.
+func Schema(name string) ([]byte, bool) {
+	schema, err := modules.ReadFile("stock/" + name + "/config.schema.json")
+	return schema, err == nil
 }
 
 // List returns the names that Lookup knows, sorted.

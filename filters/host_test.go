@@ -57,7 +57,7 @@ func loadFilter(t testing.TB, name string, module []byte, config map[string]any)
 	t.Helper()
 	ctx := context.Background()
 	f, err := host.Load(ctx, wasmhost.FilterConfig{
-		Name: name, Module: module, Config: config,
+		Name: name, Module: module, Config: config, Grants: wasmhost.Grants{KV: true},
 		// A test machine may be busy; what stops a runaway is not tested here.
 		Limits: wasmhost.Limits{Time: 10 * time.Second, StartTime: time.Minute},
 	})
