@@ -32,7 +32,10 @@ func load(t *testing.T, cfg wasmhost.FilterConfig) (*wasmhost.Filter, router.Fil
 	return f, in
 }
 
-var bodyGuests = map[string]string{"rust": buildRust + "sdk/rust/testdata/body.rs"}
+var bodyGuests = map[string]string{
+	"rust":           buildRust + "sdk/rust/testdata/body.rs",
+	"assemblyscript": buildAS + "body.ts",
+}
 
 // A body of 10 MiB fits an instance of 12 MiB only if nobody copies it.
 func TestBodiesByReferenceAreNotCopied(t *testing.T) {

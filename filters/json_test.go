@@ -2,6 +2,7 @@ package filters_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,7 +11,7 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-// The readers of JSON fields in C, Rust and WAT are held against the one in Go,
+// The readers of JSON fields in C, Rust, AssemblyScript and WAT are held against the one in Go,
 // which its own tests hold against encoding/json.
 
 var jsonDocs = []string{
@@ -25,6 +26,7 @@ var jsonDocs = []string{
 	`{"bad":"\x","worse":"\u12","a":1}`,
 	`"scalar"`, `17`, `true`, `null`, `nul`, `tru`, `falsey`, `-`, `{`, `[`, `"`, `"\`, `{"`, `{"a`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`,
 	`{"a":}`, `{"a" 1}`, `{"a":1 "b":2}`, `{a:1}`, `{,"a":1}`, `{"a":1,,"b":2}`, `[1 2]`, `[,1]`, `[1,`, `[1,2,]`, `{"b":[1,2,}`, `{"b":"x`,
+	`{"":{"":"no name"}}`, `[[[0,1],[2]],"a"]`, `{"a":1,}`, `{,}`, `]`, `}`, `{"b":[1,{"c":2]}`, `{"a":"` + strings.Repeat("0123456789", 9) + `\\","b":"` + strings.Repeat("ü", 40) + `"}`,
 	`{"b":{"c":"x}`, `{"b":truex,"a":1}`, `{"b":@,"a":1}`, ``, ` `, "\x00", "{\"a\":\"\xff\xfe\",\"b\":1}", `{"b":]}`, `{"b":[}],"a":3}`,
 }
 
@@ -45,6 +47,7 @@ func readers(t testing.TB) []reader {
 	for _, r := range []struct{ language, command string }{
 		{"c", buildC + "sdk/c/testdata/json.c"},
 		{"rust", buildRust + "sdk/rust/testdata/json.rs"},
+		{"assemblyscript", buildAS + "json.ts"},
 	} {
 		f, err := loadFilter(t, "json", built(t, r.command), nil)
 		if err != nil {

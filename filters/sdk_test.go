@@ -16,24 +16,31 @@ import (
 
 const (
 	buildC  = "build() { clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I sdk/c -c $1 -o $OUT.o && wasm-ld --no-entry --stack-first -o $OUT $OUT.o; }; build "
+	buildAS = "asc --outFile $OUT -O3 --runtime incremental --exportStart _initialize sdk/assemblyscript/testdata/"
 	buildGo = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./sdk/go/filter/testdata/"
 )
 
-// built builds a module with a shell command that writes to $OUT.
+var modules = map[string][]byte{} // that were built, by the command
+
+// built builds a module, once, with a shell command that writes to $OUT.
 func built(t testing.TB, command string) []byte {
 	t.Helper()
+	if module := modules[command]; module != nil {
+		return module
+	}
 	out := filepath.Join(t.TempDir(), "f.wasm")
 	shell(t, ".", command, "OUT="+out)
 	module, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
+	modules[command] = module
 	return module
 }
 
 // The SDKs do the same with what the stock filters do not use.
 func TestSDKsDoTheSame(t *testing.T) {
-	for language, command := range map[string]string{"c": buildC + "sdk/c/testdata/all.c", "go": buildGo + "all", "rust": buildRust + "sdk/rust/testdata/all.rs"} {
+	for language, command := range map[string]string{"c": buildC + "sdk/c/testdata/all.c", "go": buildGo + "all", "rust": buildRust + "sdk/rust/testdata/all.rs", "assemblyscript": buildAS + "all.ts"} {
 		t.Run(language, func(t *testing.T) {
 			ctx := context.Background()
 			f, err := host.Load(ctx, wasmhost.FilterConfig{

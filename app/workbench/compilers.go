@@ -144,7 +144,7 @@ func buildAS(b *builder) error {
 	if !ok {
 		return missing("AssemblyScript needs asc, which is neither in node_modules/.bin nor in PATH", "apt install nodejs npm && npm install --global assemblyscript@0.27.37", "install Node.js 18 or later (https://nodejs.org), then the same npm command")
 	}
-	return b.run(nil, asc, source, "--outFile", b.out, "--optimizeLevel", "3", "--shrinkLevel", "0", "--runtime", "stub", "--exportStart", "_initialize")
+	return b.run(nil, asc, source, "--outFile", b.out, "-O3", "--runtime", "incremental", "--exportStart", "_initialize")
 }
 
 // marker is the line of a WAT source that the SDK takes the place of.

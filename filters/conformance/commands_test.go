@@ -22,9 +22,10 @@ func buildC(source, flags string) string {
 
 // conformanceFilters are the conformance filters of the SDKs that live here.
 var conformanceFilters = map[string]string{
-	"c":    buildC("guest/conformance.c", ""),
-	"go":   buildGo,
-	"rust": buildRust,
+	"c":              buildC("guest/conformance.c", ""),
+	"go":             buildGo,
+	"rust":           buildRust,
+	"assemblyscript": "asc guest/conformance.ts --outFile $OUT -O3 --runtime incremental --exportStart _initialize",
 }
 
 func TestConformanceFilters(t *testing.T) {
