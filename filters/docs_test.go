@@ -8,14 +8,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wasmrouter/router/app"
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/filters"
 	"github.com/wasmrouter/router/internal/doctest"
 	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/wasmhost"
 )
 
 // secretFile is where an example reads a file that is not there.
@@ -42,7 +43,11 @@ func TestExamplesOfTheREADMEs(t *testing.T) {
 				continue
 			}
 			seen[stockName] = true
-			loaded, err := host.Load(t.Context(), app.FilterConfig(name, f, stock(t, stockName)))
+			loaded, err := host.Load(t.Context(), wasmhost.FilterConfig{
+				Name: name, Module: stock(t, stockName), Config: f.Config,
+				Grants: wasmhost.Grants{Clock: f.Grants.Clock, Random: f.Grants.Random, Metrics: f.Grants.Metrics, KV: f.Grants.KV},
+				Limits: wasmhost.Limits{KVSize: f.Limits.KVSize.Bytes(), KVTTL: f.Limits.KVTTL.Std(), StartTime: time.Minute},
+			})
 			if err != nil {
 				t.Errorf("%s:%d: %v", b.File, b.Line, err)
 				continue
