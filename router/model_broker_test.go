@@ -30,6 +30,8 @@ type plan struct {
 	Action  Action // Forward, Drop or Reject
 	Retry   int    // so often the filter asks to try again first
 	Fail    int    // so often the filter fails first
+	Rest    int    // so often it rests first, each time for RestFor
+	RestFor time.Duration
 }
 
 // outcome is what becomes of one publish.
@@ -55,6 +57,7 @@ type model struct {
 	// what is older counts.
 	got, owed map[string]time.Time
 	filtered  map[int]int   // message → calls of the filter
+	rested    map[int]int   // message → calls while it rested
 	change    chan struct{} // holds a token: the queue or the session has changed
 }
 
@@ -80,7 +83,7 @@ type modelSession struct {
 func newModel(s scenario) *model {
 	m := &model{
 		scenario: s, acked: map[int]bool{}, arrived: map[string][]int{}, got: map[string]time.Time{},
-		owed: map[string]time.Time{}, filtered: map[int]int{},
+		owed: map[string]time.Time{}, filtered: map[int]int{}, rested: map[int]int{},
 	}
 	for i := range s.Messages {
 		m.queue = append(m.queue, queued{message: i})

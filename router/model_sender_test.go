@@ -59,6 +59,13 @@ func (s *modelSender) Send(ctx context.Context, t Target, e *Envelope, r Receipt
 		nth, _ := e.Header("nth")
 		delete(m.owed, fmt.Sprint(e.MessageID, " ", t, " ", nth)) // it becomes a dead letter
 	}
+	if t.Queue == "dead" { // it goes nowhere else any more, and others need not wait
+		for place := range m.owed {
+			if strings.HasPrefix(place, e.MessageID+" ") {
+				delete(m.owed, place)
+			}
+		}
+	}
 	m.mu.Unlock()
 	if out.What == "unsendable" {
 		return fmt.Errorf("%w: model", ErrUnsendable)
@@ -138,13 +145,6 @@ func (m *model) publish(t Target, e *Envelope, out outcome) modelPublish {
 		}
 	}
 	delete(m.owed, p.place)
-	if dead {
-		for place := range m.owed {
-			if strings.HasPrefix(place, e.MessageID+" ") {
-				delete(m.owed, place)
-			}
-		}
-	}
 	if out.What == "confirm" || out.What == "lose" && m.sends%2 == 0 {
 		m.arrived[t.String()] = append(m.arrived[t.String()], message)
 	}

@@ -36,6 +36,8 @@ func drawScenario(t *rapid.T) scenario {
 			p.Retry = rapid.IntRange(1, 4).Draw(t, "retry")
 		case 1:
 			p.Fail = rapid.IntRange(1, 4).Draw(t, "fail")
+		case 2:
+			p.Rest, p.RestFor = rapid.IntRange(1, 3).Draw(t, "rest"), ms("rest for", 1000)
 		}
 		return p
 	}), 1, 20).Draw(t, "messages")
@@ -61,6 +63,11 @@ func (m *model) filter() *filter {
 		i, _ := strconv.Atoi(e.MessageID)
 		p := m.Messages[i]
 		m.mu.Lock()
+		if m.rested[i] < p.Rest {
+			m.rested[i]++
+			m.mu.Unlock()
+			return &RestError{Filter: "model", After: p.RestFor, Err: errors.New("as planned")}
+		}
 		m.filtered[i]++
 		call := m.filtered[i]
 		m.mu.Unlock()

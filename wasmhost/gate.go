@@ -17,10 +17,10 @@ const (
 	freeRestarts = 8
 
 	// Starting instances anew may take one part in startShare of a processor's
-	// time in the long run, and at once minCredit or the time of freeRestarts
+	// time in the long run, and at once startCredit or the time of freeRestarts
 	// starts.
-	startShare = 4
-	minCredit  = time.Second
+	startShare  = 4
+	startCredit = time.Second
 )
 
 // gate says when a filter may have another instance. It is safe for concurrent
@@ -50,15 +50,15 @@ type gate struct {
 	last    time.Time // when that was
 	until   time.Time // when the rest ends; zero when there is none
 
-	credit  time.Duration // for starts; below 0 after too many
+	debt    time.Duration // that starts took and time has not paid for
 	longest time.Duration // of all starts
-	counted time.Time     // when credit was brought up to date
+	counted time.Time     // when debt was brought up to date
 }
 
 func newGate(filter string, limits Limits, logger *slog.Logger) *gate {
 	return &gate{
 		filter: filter, limits: limits, free: freeRestarts, logger: logger,
-		over: make(chan struct{}), room: limits.Instances, credit: minCredit, counted: time.Now(),
+		over: make(chan struct{}), room: limits.Instances, counted: time.Now(),
 	}
 }
 
@@ -89,14 +89,14 @@ func (g *gate) replace(spare bool) (rest *router.RestError, trial bool) {
 	defer g.locked()()
 	now := time.Now()
 	g.forget(now)
-	g.earn(now)
-	wait := g.until.Sub(now)
+	g.pay(now)
+	wait, over := g.until.Sub(now), g.debt-max(startCredit, freeRestarts*g.longest)
 	suspect := g.level > g.free
 	switch {
 	case wait > 0, suspect && spare:
 		return g.rest(max(wait, g.length()), fmt.Errorf("it keeps failing (%s; %d in a row)", g.cause, g.inARow)), false
-	case g.credit < 0:
-		return g.rest(-g.credit*startShare, errors.New("it was started too often")), false
+	case over > 0:
+		return g.rest(over*startShare, errors.New("it was started too often")), false
 	case g.room == 0:
 		return g.rest(g.limits.MaxBackoff, fmt.Errorf("all %d instances that limits.instances allows are in use", g.limits.Instances)), false
 	}
@@ -114,14 +114,14 @@ func (g *gate) rest(wait time.Duration, why error) *router.RestError {
 // started notes what a start has cost.
 func (g *gate) started(took time.Duration) {
 	defer g.locked()()
-	g.earn(time.Now())
+	g.pay(time.Now())
 	g.longest = max(g.longest, took)
-	g.credit -= took
+	g.debt += took
 }
 
-// earn brings the credit for starts up to date.
-func (g *gate) earn(now time.Time) {
-	g.credit = min(g.credit+now.Sub(g.counted)/startShare, max(minCredit, freeRestarts*g.longest))
+// pay brings the debt up to date.
+func (g *gate) pay(now time.Time) {
+	g.debt = max(0, g.debt-now.Sub(g.counted)/startShare)
 	g.counted = now
 }
 
