@@ -147,13 +147,20 @@ func load(t testing.TB, cfg FilterConfig) (*Filter, router.Filter) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.supply.gate.free = 1 << 30
+	neverRests(f)
 	in, err := f.Instance(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(in.Close)
 	return f, in
+}
+
+// neverRests lets a filter fail as often as it likes.
+func neverRests(f *Filter) {
+	f.supply.gate.mu.Lock()
+	defer f.supply.gate.mu.Unlock()
+	f.supply.gate.free = 1 << 30
 }
 
 // discards is how many instances a filter lost to failures of any class.

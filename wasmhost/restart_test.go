@@ -235,6 +235,7 @@ func TestAFilterRecovers(t *testing.T) {
 func TestSlowStartsAreRationed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, logs := loadOne(t, FilterConfig{Module: watFile(t, "hostile")})
+		synctest.Wait() // until the keeper is idle
 		start := f.supply.start
 		f.supply.start = func() (*guest, error) {
 			time.Sleep(200 * time.Millisecond)
@@ -274,12 +275,17 @@ func TestMessagesThatDoNotReachTheFilterDoNotCount(t *testing.T) {
 	g := f.supply.gate
 	g.failed(false, "trap")
 	run(2 << 20)
-	if g.level != 1 || g.inARow != 1 {
-		t.Errorf("level %d, %d in a row", g.level, g.inARow)
+	state := func() string {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return fmt.Sprintf("level %d, %d in a row", g.level, g.inARow)
+	}
+	if got := state(); got != "level 1, 1 in a row" {
+		t.Error(got)
 	}
 	run(1)
-	if g.level != 0 || g.inARow != 0 {
-		t.Errorf("after a success: level %d, %d in a row", g.level, g.inARow)
+	if got := state(); got != "level 0, 0 in a row" {
+		t.Errorf("after a success: %s", got)
 	}
 }
 
@@ -287,6 +293,7 @@ func TestMessagesThatDoNotReachTheFilterDoNotCount(t *testing.T) {
 func TestMessagesOutliveStartsThatFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, _ := loadOne(t, FilterConfig{Module: watFile(t, "hostile")})
+		synctest.Wait() // until the keeper is idle
 		start, broken := f.supply.start, time.Now().Add(10*time.Minute)
 		starts := 0
 		var mu sync.Mutex
@@ -306,8 +313,11 @@ func TestMessagesOutliveStartsThatFail(t *testing.T) {
 			t.Errorf("%d open: %s", b.open(), diff)
 		}
 		s := f.Stat()
-		if s.Failing == nil || s.Failing.Cause != "start: memory: no memory" || s.Unstarted[ClassMemory] != uint64(starts) || starts > 2+freeRestarts+10+20 {
-			t.Errorf("%d starts: %+v, %+v", starts, s, s.Failing)
+		mu.Lock()
+		n := starts
+		mu.Unlock()
+		if s.Failing == nil || s.Failing.Cause != "start: memory: no memory" || s.Unstarted[ClassMemory] != uint64(n) || n > 2+freeRestarts+10+20 {
+			t.Errorf("%d starts: %+v, %+v", n, s, s.Failing)
 		}
 		time.Sleep(31 * time.Second)
 		if diff := cmp.Diff(map[string]int{"dead": 1, "out": 3}, b.delivered()); diff != "" {
