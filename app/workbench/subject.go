@@ -184,3 +184,12 @@ func reason(err error) error {
 	}
 	return err
 }
+
+// info is what the module says about itself, or why it is none that can be used.
+func (s *Subject) info() (wasmhost.Info, error) {
+	info, err := wasmhost.Inspect(s.Module, app.FilterConfig(s.Name, s.Filter, nil).Limits)
+	if err != nil {
+		return info, s.refused(err)
+	}
+	return info, nil
+}

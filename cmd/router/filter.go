@@ -40,7 +40,7 @@ current directory), by a .wasm file, or as stock:NAME.`,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SuggestionsMinimumDistance: 2,
 	}
-	cmd.AddCommand(newFilterNew(), newFilterBuild(), newFilterTest(), newFilterCheck(), newFilterRun())
+	cmd.AddCommand(newFilterNew(), newFilterBuild(), newFilterTest(), newFilterCheck(), newFilterRun(), newFilterBench())
 	return cmd
 }
 
