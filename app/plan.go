@@ -89,7 +89,7 @@ func (t *table) plan() *Plan {
 		f, c := t.filters[name], t.cfg.Filters[name]
 		fp := FilterPlan{
 			Name: name, Path: c.Path, SHA256: f.SHA256(), Bytes: f.Size(),
-			Needs: needs(f.Needs()), Limits: c.Limits, Grants: []string{}, LimitsChanged: []string{},
+			Needs: Reads(f.Needs()), Limits: c.Limits, Grants: []string{}, LimitsChanged: []string{},
 		}
 		for _, l := range limitsOf(c.Limits) {
 			if l.changed() {
@@ -140,8 +140,8 @@ func (t *table) plan() *Plan {
 	return p
 }
 
-// needs says in words what a filter reads.
-func needs(n wasmhost.Needs) string {
+// Reads says in words what a filter reads.
+func Reads(n wasmhost.Needs) string {
 	var reads []string
 	switch {
 	case n.Headers && len(n.HeaderNames) > 0:

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed stock/*/*.wasm stock/*/*.json demo/*/*.wasm
+//go:embed stock/*/*.wasm stock/*/*.json stock/*/README.md demo/*/*.wasm
 var modules embed.FS
 
 //go:embed sdk template
@@ -41,6 +41,13 @@ func Lookup(name string) ([]byte, bool) {
 func Schema(name string) ([]byte, bool) {
 	schema, err := modules.ReadFile("stock/" + name + "/config.schema.json")
 	return schema, err == nil
+}
+
+// README returns the manual of a stock filter, in Markdown, and whether there is
+// such a filter.
+func README(name string) ([]byte, bool) {
+	text, err := modules.ReadFile("stock/" + name + "/README.md")
+	return text, err == nil
 }
 
 // List returns the names that Lookup knows, sorted.

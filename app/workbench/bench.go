@@ -100,7 +100,7 @@ func (w *Workbench) Bench(ctx context.Context, s *Subject, o BenchOptions) (_ *B
 	if measured == 0 {
 		return nil, failed
 	}
-	r.Ratio = math.Exp(logs / float64(measured))
+	r.Ratio = digits(math.Exp(logs/float64(measured)), 3)
 	r.IdentityMemory = base.filter.Stat().MemoryBytes
 	return r, nil
 }

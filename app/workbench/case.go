@@ -129,29 +129,49 @@ func (c *Case) section(s section, step *Step, at int) error {
 // Run passes the case's messages through one instance of the filter and
 // describes what came of each step. When the filter refuses its configuration
 // every step is that.
-func (c *Case) Run(ctx context.Context, w *Workbench, s *Subject) (got []string, err error) {
-	l, err := w.load(ctx, s, c.Config, true)
-	if err != nil {
+func (c *Case) Run(ctx context.Context, w *Workbench, s *Subject) ([]string, error) {
+	outs, err := c.outcomes(ctx, w, s)
+	var got []string
+	if refused, ok := errors.AsType[*refusedError](err); ok {
 		for range c.Steps {
-			got = append(got, "refused: "+refusal(err)+"\n")
+			got = append(got, "refused: "+refusal(refused.err)+"\n")
 		}
 		return got, nil
+	}
+	for i := range outs {
+		got = append(got, outs[i].Describe())
+	}
+	return got, err
+}
+
+// refusedError is why a filter did not start.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// outcomes takes one instance through the steps. The error is a *refusedError if
+// the filter does not start with the case's configuration.
+func (c *Case) outcomes(ctx context.Context, w *Workbench, s *Subject) (outs []Outcome, err error) {
+	l, err := w.load(ctx, s, c.Config, true)
+	if err != nil {
+		return nil, &refusedError{err}
 	}
 	defer func() { err = errors.Join(err, l.close(ctx)) }()
 	for i := range c.Steps {
 		step := &c.Steps[i]
 		for _, stage := range step.Stages {
 			if !l.filter.Stages().Has(stage) {
-				return got, fmt.Errorf("%s: the filter has no %s stage", c.File, stage)
+				return nil, fmt.Errorf("%s: the filter has no %s stage", c.File, stage)
 			}
 		}
 		out, err := try(ctx, l.instance, step.Stages, &step.Message)
 		if err != nil {
-			return got, fmt.Errorf("%s: %w", c.File, err)
+			return nil, fmt.Errorf("%s: %w", c.File, err)
 		}
-		got = append(got, out.Describe())
+		outs = append(outs, out)
 	}
-	return got, nil
+	return outs, nil
 }
 
 // Mismatch shows how what came of a case differs from what it wants; it is empty

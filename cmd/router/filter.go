@@ -40,7 +40,7 @@ current directory), by a .wasm file, or as stock:NAME.`,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SuggestionsMinimumDistance: 2,
 	}
-	cmd.AddCommand(newFilterNew(), newFilterBuild(), newFilterTest(), newFilterCheck(), newFilterRun(), newFilterBench())
+	cmd.AddCommand(newFilterNew(), newFilterBuild(), newFilterTest(), newFilterCheck(), newFilterRun(), newFilterBench(), newFilterInspect(), newFilterList())
 	return cmd
 }
 

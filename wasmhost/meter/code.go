@@ -57,6 +57,8 @@ type coder struct {
 	units   int      // where in charge the price stands, one byte
 	code    []byte   // an instruction
 
+	features feature // of all functions so far
+
 	// Of the function at hand:
 	locals  uint64 // parameters included
 	blocks  int    // block, loop, if and the ifs of charges, handlers and their clauses
@@ -105,6 +107,7 @@ func (m *module) codeSection(r *reader) {
 		}
 	}
 	m.function = -1
+	m.features |= c.features
 	r.done()
 }
 
@@ -125,6 +128,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 	c.clauses, c.tries = c.clauses[:0], c.tries[:0]
 	c.frames = append(c.frames[:0], frame{kind: shapeBlock, typ: typeInfo{at: typ.at + typ.params, results: typ.results}})
 
+	used := feature(0)
 	from := p // what is copied to out ends here
 	for {
 		if p >= len(b) {
@@ -141,6 +145,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			m.info.ChargePoints++
 		}
 		c.run += uint32(info.weight)
+		used |= info.feature
 		c.leading = c.leading && info.shape.leads()
 		c.height += int32(info.pushes)
 		at := p
@@ -185,6 +190,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 					malformed(p, "%d bytes after the end of the function", len(b)-p)
 				}
 				c.out = append(out, b[from:p]...)
+				c.features |= used
 				c.begin(b[start:], declared)
 				return
 			}
@@ -263,7 +269,9 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 		case shapeBulk:
 			var charged helperKind
 			charged, p = m.skipBulk(b, p)
-			if sub, _ := leb(b, at+1); sub == bulkTableSize {
+			sub, _ := leb(b, at+1)
+			used |= bulkFeature(sub)
+			if sub == bulkTableSize {
 				c.height++
 			}
 			if charged != helperNone {

@@ -110,16 +110,17 @@ type Module struct {
 	MemoryMinPages uint32 // initial size in 64 KiB pages
 	MemoryMaxPages uint32 // the declared maximum, at most Limits.MemoryPages
 
-	Functions     int  // functions defined, imports and metering not counted
-	Tables        int  // imported and defined
-	TableElements int  // sum of the initial sizes
-	Globals       int  // imported and defined
-	Tags          int  // imported and defined
-	DataSize      int  // bytes of all data segments
-	CodeSize      int  // bytes of all function bodies before metering
-	HasStart      bool // a start function runs at instantiation
-	FunctionNames int  // names kept for traces
-	ChargePoints  int  // charges inserted, those of bulk operations not counted
-	Exceptions    bool // it throws or catches: the fuel function is called for that too
-	ExceptionRefs bool // it keeps exceptions in values, of type exnref
+	Functions     int      // functions defined, imports and metering not counted
+	Tables        int      // imported and defined
+	TableElements int      // sum of the initial sizes
+	Globals       int      // imported and defined
+	Tags          int      // imported and defined
+	DataSize      int      // bytes of all data segments
+	CodeSize      int      // bytes of all function bodies before metering
+	HasStart      bool     // a start function runs at instantiation
+	FunctionNames int      // names kept for traces
+	ChargePoints  int      // charges inserted, those of bulk operations not counted
+	Exceptions    bool     // it throws or catches: the fuel function is called for that too
+	Features      []string // proposals beyond WebAssembly 1.0 that it uses, by name
+	ExceptionRefs bool     // it keeps exceptions in values, of type exnref
 }

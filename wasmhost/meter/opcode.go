@@ -49,13 +49,14 @@ func (s shape) leads() bool {
 	return false
 }
 
-// opcodeInfo is the shape of an opcode, its weight in straight code, and by how
-// many values the operand stack is higher after it, as far as the opcode alone
-// tells.
+// opcodeInfo is the shape of an opcode, its weight in straight code, by how many
+// values the operand stack is higher after it, as far as the opcode alone tells,
+// and the proposal it came with.
 type opcodeInfo struct {
-	shape  shape
-	weight uint8
-	pushes int8
+	shape   shape
+	weight  uint8
+	pushes  int8
+	feature feature
 }
 
 // Weights: what an instruction counts towards RunLength. Those of memory are for
@@ -165,6 +166,9 @@ var opcodes = func() (t [256]opcodeInfo) {
 		for op := p.from; op <= p.to; op++ {
 			t[op].pushes = int8(p.n)
 		}
+	}
+	for op := range t {
+		t[op].feature = opcodeFeature(op)
 	}
 	return t
 }()

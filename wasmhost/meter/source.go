@@ -55,6 +55,7 @@ type module struct {
 	elements  int
 	dataCount int // of the data count section, -1 for none
 
+	features  feature
 	code      []byte // metered bodies
 	globalSec []byte // rewritten entries
 	elemSec   []byte // rewritten entries
@@ -112,6 +113,20 @@ func (m *module) finishInfo() {
 	m.info.Globals = len(m.globals)
 	m.info.Tags = len(m.tags)
 	m.info.FunctionNames = m.nameCount
+	for _, t := range m.types {
+		if t.results > 1 {
+			m.features |= featureMultiValue
+		}
+	}
+	for _, t := range m.tables {
+		if ValueType(t.elem) == ExternRef {
+			m.features |= featureReferenceTypes
+		}
+	}
+	if len(m.tables) > 1 {
+		m.features |= featureReferenceTypes
+	}
+	m.info.Features = m.features.names()
 }
 
 func isValueType(t byte) bool {
