@@ -4,8 +4,8 @@
  * The first message with a key leaves a mark: when it was received. One that
  * meets a mark is a duplicate, unless it may be the very message that left it.
  * That is so if it has the same time, for the router tries it again; if the
- * broker delivers it again; or if it was a dead letter meanwhile. Whoever is in
- * doubt passes: a duplicate too many does less harm than a message lost.
+ * broker delivers it again; or if a header says that it was put back. Whoever is
+ * in doubt passes: a duplicate too many does less harm than a message lost.
  */
 #include "key.h"
 
@@ -14,14 +14,13 @@ static int64_t window_ms;
 static enum { ACTION_DROP, ACTION_REJECT, ACTION_MARK } action;
 static enum { MISSING_PASS, MISSING_REJECT } missing;
 static rf_str header;
-static const rf_str dead_letter = {"x-router-reason", 15};
+static fields again; /* headers of messages that were put back */
 static rf_text duplicate_reason, missing_reason;
 
 RF_INIT(config, out) {
     settings s = st_open(config, out);
     rf_text window = {0};
-    rf_need_header(dead_letter);
-    st_known(&s, RF_STR("key window action header missing"));
+    st_known(&s, RF_STR("key window action header missing again"));
     if (!fields_read(&s, RF_STR("key"), &key_fields))
         st_refuse(&s, RF_STR("key"), RF_STR("is missing: write for example key = \"property:message_id\""), RF_STR(""));
     window_ms = st_duration(&s, RF_STR("window"), 720ll * 3600000, RF_STR("720h"), &window);
@@ -32,6 +31,10 @@ RF_INIT(config, out) {
     action = st_choice(&s, RF_STR("action"), RF_STR("drop reject mark"), ACTION_DROP);
     missing = st_choice(&s, RF_STR("missing"), RF_STR("pass reject"), MISSING_PASS);
     header = st_header(&s, RF_STR("header"), RF_STR("duplicate"));
+    fields_read(&s, RF_STR("again"), &again);
+    for (uint32_t i = 0; i < again.n; i++)
+        if (again.at[i].origin != FIELD_HEADER)
+            st_refuse(&s, RF_STR("again"), RF_STR("write header:NAME"), again.at[i].text);
     rf_value v;
     if (action != ACTION_MARK && st_find(&s, RF_STR("header"), &v))
         st_refuse(&s, RF_STR("header"), RF_STR("goes with action = \"mark\"; set that, or leave the header out"), RF_STR(""));
@@ -45,13 +48,15 @@ RF_INIT(config, out) {
     rf_add(&missing_reason, rf_text_str(&key_fields.text));
 }
 
-/* The source is part of the key, and what tells of an earlier life is a header. */
-RF_NEEDS(RF_STATELESS | RF_NEED_PROPERTIES | RF_NEED_HEADERS | fields_need(&key_fields))
+/* The source is part of the key. */
+RF_NEEDS(RF_STATELESS | RF_NEED_PROPERTIES | fields_need(&key_fields) | fields_need(&again))
 
 /* came_back reports whether the message may have been here before. */
 static bool came_back(const rf_msg *msg) {
     rf_header h;
-    return rf_flags(msg) & RF_REDELIVERED || rf_get_header(msg, dead_letter, &h);
+    for (uint32_t i = 0; i < again.n; i++)
+        if (rf_header_hashed(msg, again.at[i].name, again.at[i].hash, &h)) return true;
+    return rf_flags(msg) & RF_REDELIVERED;
 }
 
 static bool seen(const rf_msg *msg, rf_str key) {
