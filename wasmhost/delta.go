@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,6 +32,7 @@ const (
 
 	maxOps       = 4096
 	maxErrorCode = 64
+	maxDelay     = 15 * 60 * 1000 // ms
 	maxReason    = 256
 	maxShort     = 255 // bytes of an AMQP short string
 )
@@ -236,10 +236,10 @@ func (x *delta) addAction(o op, stage router.Stage, emitted int) error {
 			return errors.New("the action retry needs a delay of 8 bytes")
 		}
 		ms := int64(binary.LittleEndian.Uint64(reason))
-		if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+		if ms < 0 {
 			return fmt.Errorf("a retry delay of %d ms", ms)
 		}
-		x.delay = time.Duration(ms) * time.Millisecond
+		x.delay = time.Duration(min(ms, maxDelay)) * time.Millisecond
 		reason = reason[8:]
 	}
 	if a != router.Forward && x.pending > 0 {

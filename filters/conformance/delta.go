@@ -284,6 +284,37 @@ func (r *deltaReader) target(o *Op) error {
 			return fmt.Errorf("%s: name %d is empty", o.Key, i)
 		}
 	}
+	return checkAddress(string(o.Key), names)
+}
+
+// checkAddress checks what the names become together.
+func checkAddress(kind string, names []string) error {
+	exchange, key := "", names[0]
+	switch kind {
+	case "exchange":
+		exchange, key = names[0], names[1]
+	case "topic":
+		if len(names) > 1 {
+			exchange = names[1]
+		}
+	case "fanout":
+		key += "_fanout"
+	case "server", "notify":
+		key += "." + names[1]
+		if len(names) > 2 {
+			exchange = names[2]
+		}
+	}
+	switch {
+	case len(key) > maxName:
+		return fmt.Errorf("%s: the names have %d bytes together; 255 are allowed", kind, len(key))
+	case strings.Contains(exchange, "/"):
+		return fmt.Errorf("%s: the exchange %q has a slash", kind, exchange)
+	case kind == "notify" && strings.Contains(names[1], "."):
+		return fmt.Errorf("notify: the priority %q has a dot", names[1])
+	case kind == "server" && strings.HasPrefix(names[0], "."):
+		return fmt.Errorf("server: the topic %q begins with a dot", names[0])
+	}
 	return nil
 }
 

@@ -220,3 +220,13 @@ func (c *hostChecker) reported() error {
 		return nil
 	})
 }
+
+// Deltas returns all that [CheckHost] uses, good and bad, by what is remarkable
+// about them: seeds for the tests of a decoder.
+func Deltas() map[string][]byte {
+	all := map[string][]byte{}
+	for _, d := range append(validDeltas(), invalidDeltas()...) {
+		all[d.name] = d.delta.b
+	}
+	return all
+}

@@ -13,7 +13,7 @@ type Outcome struct {
 	Message Message
 	Action  string // forward, drop, reject, retry, reply; "" for none, and for forward without a target
 	Reason  string
-	Delay   int64 // of retry, ms
+	Delay   int64 // of retry, ms; 15 minutes if it is more
 	Stop    bool
 	Targets []TargetNames
 	Emitted []Emission
@@ -84,7 +84,8 @@ func (out *Outcome) act(action string, value []byte) {
 	case "stop":
 		out.Stop = true
 	case "retry", "requeue":
-		out.Action, out.Delay, out.Reason = "retry", int64(binary.LittleEndian.Uint64(value)), string(value[8:])
+		out.Action, out.Reason = "retry", string(value[8:])
+		out.Delay = min(int64(binary.LittleEndian.Uint64(value)), 15*60*1000)
 	default:
 		out.Action, out.Reason = action, string(value)
 	}
