@@ -69,3 +69,41 @@ func TestAFilterThatKeepsFailing(t *testing.T) {
 		t.Errorf("%d lines about it in the log", n)
 	}
 }
+
+// Old and new lanes are there together while a route is exchanged; the limit on
+// instances holds for both, and none of them goes without.
+func TestReloadWithinTheLimitOfInstances(t *testing.T) {
+	c := dial(t)
+	q := c.queues("in", "out")
+	in, out := q[0], q[1]
+	text := head(rabbitnode.Shared(t).URL()) + fmt.Sprintf(`[filters.f]
+path = "stock:content-router"
+config = { field = "body:n", routes = { x = "queue:%s" }, default = "pass" }
+limits = { instances = 5 }
+[routes.r]
+listen = %q
+filters = ["f"]
+send = ["queue:%s"]
+allow = ["queue:%s"]
+order = "none"
+parallel = 4
+`, out, in, out, out)
+	app := start(t, text)
+	for round := range 3 {
+		for range 20 {
+			c.publish(in, "{}")
+		}
+		await(t, "the messages", func() (bool, string) {
+			n := c.waiting(out)
+			return n == 20*(round+1), fmt.Sprint(n)
+		})
+		if s := app.Snapshot().Filters[0]; s.Lent != 4 || s.Idle > 1 {
+			t.Errorf("round %d: %d lent and %d idle instances", round, s.Lent, s.Idle)
+		}
+		app.mustReload(strings.Replace(text, "parallel = 4\n", fmt.Sprintf("parallel = 4\nprefetch = %d\n", 10+round), 1))
+	}
+	err := app.reload(strings.Replace(text, "parallel = 4", "parallel = 5", 1))
+	if err == nil || !strings.Contains(err.Error(), "filters.f.limits.instances: 5 are too few: routes r (5 lanes) and a spare take 6; raise it to 6, or lower parallel") {
+		t.Error(err)
+	}
+}

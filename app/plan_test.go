@@ -67,6 +67,12 @@ func TestPlanGolden(t *testing.T) {
 	for _, f := range one.Filters {
 		names = append(names, f.Name)
 	}
+	for _, f := range one.Filters {
+		want := map[string][]string{"by_type": {"time", "fuel"}, "context": {}, "pack": {}}[f.Name]
+		if diff := cmp.Diff(want, f.LimitsChanged); diff != "" {
+			t.Errorf("%s: limits that are not the default (-want +got):\n%s", f.Name, diff)
+		}
+	}
 	if diff := cmp.Diff([]string{"by_type", "context", "pack"}, names); diff != "" {
 		t.Errorf("the filters of route orders (-want +got):\n%s", diff)
 	}
