@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 
 	"github.com/wasmrouter/router/config"
@@ -81,8 +80,7 @@ func BuiltIn(path string) (module []byte, ok bool, err error) {
 	}
 	module, found := filters.Lookup(stock)
 	if !found {
-		known := slices.DeleteFunc(filters.List(), func(s string) bool { return strings.HasPrefix(s, "demo:") })
-		return nil, true, fmt.Errorf("there is no built-in filter %q; there are %s", stock, strings.Join(known, ", "))
+		return nil, true, fmt.Errorf("there is no built-in filter %q; `router filter list` shows them", stock)
 	}
 	return module, true, nil
 }

@@ -128,7 +128,7 @@ func buildAS(b *builder) error {
 		return err
 	}
 	asc, ok := "", false
-	for dir := b.dir; !ok; dir = filepath.Join(dir, "..") {
+	for dir := b.dir; !ok && os.Getenv("ASC") == ""; dir = filepath.Join(dir, "..") {
 		if asc, err = filepath.Abs(filepath.Join(dir, "node_modules", ".bin", "asc")); err != nil {
 			return err
 		}

@@ -70,13 +70,7 @@ func WriteStock(w io.Writer, all []Stock) error {
 func StockText(name string, schema bool) ([]byte, error) {
 	name = strings.TrimPrefix(name, "stock:")
 	if _, ok := filters.README(name); !ok {
-		var names []string
-		for _, n := range filters.List() {
-			if !strings.Contains(n, ":") {
-				names = append(names, n)
-			}
-		}
-		return nil, fmt.Errorf("there is no stock filter %q; there are %s", name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("there is no stock filter %q; `router filter list` shows them", name)
 	}
 	if schema {
 		text, ok := filters.Schema(name)
