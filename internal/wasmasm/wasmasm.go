@@ -7,7 +7,7 @@
 //	import env add (i32 i32) -> (i32)  ;; a function
 //	memory 1                           ;; exported as memory, minimum and perhaps maximum
 //	tag err (i32)
-//	global g mut i64 = 5               ;; or without mut
+//	global g mut i64 = 5               ;; or without mut; exported as g
 //	table 2 f g                        ;; of functions, its size and first elements
 //	func f (i32) -> (i32)              ;; exported as f
 //	  local i64 exnref
@@ -46,9 +46,9 @@ func Module(text string) ([]byte, error) {
 				return nil, fmt.Errorf("line %d: %s: %w", i+1, line, err)
 			}
 		}
-	}
-	if a.depth != 0 {
-		return nil, fmt.Errorf("%d blocks without end", a.depth)
+		if a.depth != 0 {
+			return nil, fmt.Errorf("%d blocks without end", a.depth)
+		}
 	}
 	return a.module(), nil
 }
@@ -83,6 +83,8 @@ const (
 	tagSection      = 13
 
 	functionKind = 0 // of an import or export
+	memoryKind   = 2
+	globalKind   = 3
 )
 
 var valueTypes = map[string]byte{
@@ -153,10 +155,8 @@ func (a *assembler) definition(word, name, rest string) error {
 		}
 		typ = strings.TrimSpace(typ)
 		init, err := a.instruction(typ+".const", strings.TrimSpace(value))
-		if typ == "exnref" {
-			init, err = []byte{0xd0, 0x69}, nil
-		}
 		a.add(globalSection, []byte{valueTypes[typ], mutable}, init, []byte{0x0b})
+		a.add(exportSection, text(name), []byte{globalKind}, u32(a.names[word][name]))
 		return err
 	case "tag":
 		t, err := a.typeOf(rest)
@@ -186,7 +186,7 @@ func (a *assembler) single(word string, fields []string) error {
 			limits = append(append([]byte{1}, u32(low)...), u32(high)...)
 		}
 		a.add(memorySection, limits)
-		a.add(exportSection, text("memory"), []byte{2, 0})
+		a.add(exportSection, text("memory"), []byte{memoryKind, 0})
 		return err
 	default:
 		low, err := strconv.Atoi(fields[0])

@@ -26,7 +26,6 @@ const (
 // the instructions since the last charge on the dearest path to a place.
 type frame struct {
 	kind    shape
-	dead    bool // control does not get to the block
 	typ     typeInfo
 	base    int32  // height of the operand stack below the block
 	entry   uint32 // at the start of an if, from where its else or its end may follow
@@ -66,7 +65,6 @@ type coder struct {
 	carried int    // values that calls, blocks and branches carry
 	height  int32  // of the operand stack, about
 	live    uint64 // locals and operands at every place where code divides or meets
-	dead    bool   // control does not get here
 	indexed bool   // there is a local for the index of an indirect call
 	run     uint32
 	due     uint32 // run at the places where the function ends
@@ -124,7 +122,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 	c.units = 2 + sizeU32(m.fuelGlobal())
 	c.blocks, c.targets, c.run = 1, 0, 0
 	c.due, c.leading, c.first = 0, declared < localsPerUnit, 0
-	c.carried, c.height, c.live, c.indexed, c.dead = 0, 0, 0, false, false
+	c.carried, c.height, c.live, c.indexed = 0, 0, 0, false
 	c.clauses, c.tries = c.clauses[:0], c.tries[:0]
 	c.frames = append(c.frames[:0], frame{kind: shapeBlock, typ: typeInfo{at: typ.at + typ.params, results: typ.results}})
 

@@ -45,7 +45,6 @@ func (c *coder) divide(at int) {
 // leave goes to what follows an instruction that control does not pass: dead
 // code, up to the end of the block.
 func (c *coder) leave() {
-	c.dead = true
 	c.run = 0
 	c.height = c.frames[len(c.frames)-1].base
 }
@@ -96,7 +95,7 @@ func (c *coder) open(kind shape, typ typeInfo, at int) {
 	if limit := c.m.limits.Depth; len(c.frames) > limit {
 		overLimit(at, "nested blocks", uint64(len(c.frames)), limit, "Depth", "nest less deeply")
 	}
-	c.frames = append(c.frames, frame{kind: kind, dead: c.dead, typ: typ, base: c.height - typ.params, entry: c.run, due: run})
+	c.frames = append(c.frames, frame{kind: kind, typ: typ, base: c.height - typ.params, entry: c.run, due: run})
 }
 
 // turn goes from the then branch of an if to its else branch.
@@ -107,7 +106,7 @@ func (c *coder) turn(at int) {
 	}
 	f.kind = shapeElse
 	f.out = max(f.out, c.run)
-	c.run, c.dead = f.entry, f.dead
+	c.run = f.entry
 	c.height = f.base + f.typ.params
 }
 
@@ -116,7 +115,7 @@ func (c *coder) turn(at int) {
 func (c *coder) close(out []byte) bool {
 	f := c.frames[len(c.frames)-1]
 	c.frames = c.frames[:len(c.frames)-1]
-	c.height, c.dead = f.base+f.typ.results, f.dead
+	c.height = f.base + f.typ.results
 	switch f.kind {
 	case shapeIf: // the condition may have been false
 		c.run = max(c.run, f.out, f.entry)

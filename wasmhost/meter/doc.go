@@ -55,8 +55,7 @@
 //   - memory.grow: 1, and 1024 per page when it succeeded;
 //   - table.fill, table.copy, table.init, table.grow: 1 per 8 elements, rounded
 //     down, and 1;
-//   - throw, throw_ref, and each call or throw in the body of a try_table: 64.
-//     Going on after a catch costs 1 more.
+//   - throw, throw_ref, and each call in the body of a try_table: 64.
 //
 // Bulk operations are charged for what they could do at most, the size of the
 // memory or table, so that one with absurd operands traps as it would have

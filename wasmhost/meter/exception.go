@@ -127,14 +127,9 @@ func (c *coder) readClause(b []byte, p int) int {
 	}
 	var depth uint32
 	depth, p = leb(b, p)
-	f := c.label(depth, at)
+	f := c.label(depth, at) // nothing has run there since the charge for the throw
 	if !m.takes(f, values, cl.kind&catchRef != 0) {
 		malformed(at, "catch clause whose label takes other values than it hands on")
-	}
-	if f.kind == shapeLoop { // what ran since the last charge is not known
-		f.due = RunLength
-	} else {
-		f.out = RunLength
 	}
 	if cl.kind&catchRef != 0 {
 		m.info.ExceptionRefs = true
@@ -176,10 +171,9 @@ func (c *coder) handlers(yield func(clause) bool) {
 }
 
 // guarded appends an instruction that may throw, within a try_table if one is
-// open. The type says what the instruction takes and leaves. Code that control
-// does not get to needs no handler, and wazero does not validate its types well.
+// open. The type says what the instruction takes and leaves.
 func (c *coder) guarded(out []byte, typ uint32, at int, code []byte) []byte {
-	if len(c.tries) == 0 || c.dead {
+	if len(c.tries) == 0 {
 		return append(out, code...)
 	}
 	m := c.m

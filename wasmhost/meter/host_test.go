@@ -117,17 +117,27 @@ type outcome struct {
 }
 
 func (in instance) call(name string, args ...uint64) outcome {
+	return in.callIn(context.Background(), name, args...)
+}
+
+// callIn ends with the context, for a host whose runtime asks for it.
+func (in instance) callIn(ctx context.Context, name string, args ...uint64) outcome {
 	f := in.ExportedFunction(name)
 	if f == nil {
 		return outcome{Err: "no function " + name}
 	}
-	results, err := f.Call(context.Background(), args...)
+	results, err := f.Call(ctx, args...)
 	if err != nil {
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return outcome{Err: first}
 	}
+	if len(results) == 0 {
+		return outcome{}
+	}
 	return outcome{Results: results}
 }
+
+func (in instance) global(name string) uint64 { return in.ExportedGlobal(name).Get() }
 
 // used returns the units spent so far.
 func (in instance) used() int64 {

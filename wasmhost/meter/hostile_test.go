@@ -244,8 +244,14 @@ func TestModuleOverSizeIsRefused(t *testing.T) {
 }
 
 func TestTruncatedModuleIsRefusedAtEveryByte(t *testing.T) {
+	modules := map[string][]byte{}
 	for _, c := range corpus {
-		wasm := wat(t, c.name)
+		modules[c.name] = wat(t, c.name)
+	}
+	for _, c := range exceptions {
+		modules[c.name] = assemble(t, c.text)
+	}
+	for name, wasm := range modules {
 		ends := map[int]bool{8: true} // a module may end after any section
 		for p := 8; p < len(wasm); {
 			size, next := longU32(wasm, p+1)
@@ -255,7 +261,7 @@ func TestTruncatedModuleIsRefusedAtEveryByte(t *testing.T) {
 		for n := range len(wasm) {
 			_, err := Instrument(wasm[:n], Limits{})
 			if err == nil && !ends[n] {
-				t.Errorf("%s: %d of %d bytes accepted", c.name, n, len(wasm))
+				t.Errorf("%s: %d of %d bytes accepted", name, n, len(wasm))
 			}
 		}
 	}
@@ -286,6 +292,62 @@ func TestEndlessWorkIsStopped(t *testing.T) {
 			}
 			if h.given != given {
 				t.Errorf("ended after %d units, want %d", h.given, given)
+			}
+		})
+	}
+}
+
+// endlessCalls go on without a loop and without a frame that stays.
+const endlessCalls = `
+	tag e
+	table 1 indirect
+	func direct
+	  return_call other
+	end
+	func other
+	  return_call direct
+	end
+	func indirect
+	  i32.const 0
+	  return_call_indirect
+	end
+	func thrower
+	  block
+	    try_table | catch_all 0
+	      throw e
+	    end
+	  end
+	  return_call thrower
+	end
+	func catcher
+	  loop
+	    try_table | catch_all 0
+	      throw e
+	    end
+	  end
+	end
+	func caught
+	  loop
+	    block
+	      try_table | catch_all 0
+	        loop
+	          br 0
+	        end
+	      end
+	    end
+	    br 0
+	  end
+	end`
+
+func TestEndlessCallsAreStopped(t *testing.T) {
+	m := mustInstrument(t, assemble(t, endlessCalls), Limits{})
+	for _, name := range []string{"direct", "indirect", "thrower", "catcher", "caught"} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			h.budget = 1 << 16
+			out := h.instantiate(t, m.Bytes).call(name)
+			if !strings.Contains(out.Err, errSpent.Error()) || h.given != 1<<16 {
+				t.Errorf("outcome %+v after %d units, want it to end with %q", out, h.given, errSpent)
 			}
 		})
 	}

@@ -53,7 +53,7 @@ type specValue struct {
 
 var suites = []string{"v1", "v2", "tail-call", "exception-handling", "extended-const"}
 
-func specDirs(t *testing.T) []string {
+func specDirs(t testing.TB) []string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tetratelabs/wazero").Output()
 	if err != nil {
