@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -162,6 +163,22 @@ func TestAssemblyScriptStringsBecomeUTF8(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]any{"lone": "a\ufffdb😀é€", "twice": "most"}, env.Headers()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	for _, text := range []string{
+		"", "plain", "eight by\xffte", "eight bytes and more é", "\x80", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\u0080", "\u07ff", "\xe0\x9f\xbf", "\u0800",
+		"\xed\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\ue000", "\uffff", "\xf0\x8f\xbf\xbf", "\U00010000", "\U0010ffff", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x80\x80\x80\x80", "\xe2\x82",
+	} {
+		env = router.NewEnvelope(nil, []byte(text))
+		if err := f.Run(t.Context(), router.Encode, &env, &d); err != nil {
+			t.Fatal(err)
+		}
+		var want any = text
+		if !utf8.ValidString(text) {
+			want = []byte(text)
+		}
+		if diff := cmp.Diff(want, env.Headers()["twice"]); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
 	}
 	body := strings.Repeat("x", 1_200_000) // Delta.max is now greater
 	env = router.NewEnvelope(nil, []byte(body))

@@ -135,6 +135,13 @@ func TestFiltersOfTheGuide(t *testing.T) {
 			script := strings.ReplaceAll(commands(t, "./route"), "-o route.wasm", "-o "+filepath.Join(dir, "route.wasm"))
 			shell(t, root, script, "GOFLAGS=-buildvcs=false -overlay="+filepath.Join(dir, "overlay.json"))
 		},
+		"assemblyscript": func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, "route.ts"), code(t, "ts"))
+			if err := os.Symlink(filepath.Join(root, "filters"), filepath.Join(dir, "filters")); err != nil {
+				t.Fatal(err)
+			}
+			shell(t, dir, commands(t, "route.ts"))
+		},
 		"rust": func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, "route.rs"), code(t, "rust"))
 			if err := os.Symlink(filepath.Join(root, "filters"), filepath.Join(dir, "filters")); err != nil {

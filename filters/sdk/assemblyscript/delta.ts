@@ -115,10 +115,15 @@ export class Delta {
     this.put(Op.SetHeader, type << 4, str(name), slice(scratch, size));
   }
 
-  /** Sets a header to a string. */
+  /** Sets a header to a text, or to its bytes when it is not UTF-8. */
   @inline
   setHeader<N, T>(name: N, text: T): void {
-    this.put(Op.SetHeader, HeaderType.UTF8 << 4, str(name), str(text));
+    if (isString<T>()) this.put(Op.SetHeader, HeaderType.UTF8 << 4, str(name), str(text));
+    else this.label(str(name), str(text));
+  }
+
+  private label(name: Str, text: Str): void {
+    this.put(Op.SetHeader, (text.isUTF8() ? HeaderType.UTF8 : HeaderType.Bytes) << 4, name, text);
   }
 
   /** Sets a header to bytes. */

@@ -1,3 +1,4 @@
+import { Delta } from "./delta";
 import { findJSON, JSON } from "./json";
 import { mark, release, take } from "./memory";
 import { decimal, hashStr, same, slice, str, Str } from "./str";
@@ -271,6 +272,14 @@ export class Message {
   configBool(name: string, without: bool = false): bool {
     const v = this.header(name);
     return v != null && v.type == HeaderType.Bool ? v.bool() : without;
+  }
+
+  /** Refuses the configuration, and returns false, unless the value of a key is a string with something in it. */
+  configRequire(d: Delta, name: string): bool {
+    const text = this.headerText(name);
+    if (text != null && text.length != 0) return true;
+    d.error("config", name + " is missing");
+    return false;
   }
 
   /** Returns the strings of a configured array, or the one string that stands in its place. */

@@ -66,6 +66,30 @@ export class Str {
     return -1;
   }
 
+  /** Reports whether the bytes are UTF-8. */
+  isUTF8(): bool {
+    let p = this.at;
+    const end = p + this.length;
+    while (p < end) {
+      if (p + 8 <= end && (load<u64>(p) & 0x8080808080808080) == 0) {
+        p += 8;
+        continue;
+      }
+      let r: u32 = load<u8>(p++);
+      if (r < 0x80) continue;
+      const more: usize = r < 0xc2 ? 0 : r < 0xe0 ? 1 : r < 0xf0 ? 2 : r < 0xf5 ? 3 : 0;
+      if (more == 0 || end - p < more) return false;
+      r &= 0x3f >> <u32>more;
+      for (const behind = p + more; p < behind; p++) {
+        const c: u32 = load<u8>(p);
+        if ((c & 0xc0) != 0x80) return false;
+        r = (r << 6) | (c & 0x3f);
+      }
+      if (r < (more == 3 ? 0x10000 : more == 2 ? 0x800 : 0x80) || r > 0x10ffff || (r & 0xfffff800) == 0xd800) return false;
+    }
+    return true;
+  }
+
   /** Returns the bytes from `from` up to `to`, both cut to what there is; not a copy. */
   slice(from: i32, to: i32 = i32.MAX_VALUE): Str {
     const begin = min(max(from, 0), this.length);

@@ -6,9 +6,9 @@ let target = "";
 
 needs(Need.Body | Need.Stateless);
 onInit((config, d) => {
+  config.configRequire(d, "queue");
   field = config.configText("field", "type");
   target = "queue:" + config.configText("queue");
-  if (target == "queue:") d.error("config", "queue is missing");
 });
 
 export function router_decide(at: usize, length: u32): i64 {
