@@ -21,7 +21,7 @@ var jsonDocs = []string{
 	`{"a":"first","a":"second"}`,
 	`[["x"],[],[[1]],"s",0]`,
 	`{"s":"q\"q\\q\/\b\f\n\r\t\u0000\ud83d\ude00\ud83d\ude0\udc00x"}`,
-	`{"s":"\ud83d\ud83d\ude00 lone \ude00"}`,
+	`{"s":"\ud83d\ud83d\ude00 lone \ude00"}`, `{"s":"\ude00\ude00\ude00\ud83d"}`,
 	`{"skip":{"x":"}]{[\"\\"},"deep":[[[[["]"]]]]],"a":"12345678901234567890\"tail"}`,
 	`{"bad":"\x","worse":"\u12","a":1}`,
 	`"scalar"`, `17`, `true`, `null`, `nul`, `tru`, `falsey`, `-`, `{`, `[`, `"`, `"\`, `{"`, `{"a`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`,
