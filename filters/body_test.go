@@ -11,7 +11,7 @@ import (
 )
 
 // load returns a filter and one instance of it.
-func load(t *testing.T, cfg wasmhost.FilterConfig) (*wasmhost.Filter, router.Filter) {
+func load(t testing.TB, cfg wasmhost.FilterConfig) (*wasmhost.Filter, router.Filter) {
 	t.Helper()
 	cfg.Limits.Time, cfg.Limits.StartTime = 10*time.Second, time.Minute
 	ctx := context.Background() // it outlives the test
@@ -35,6 +35,7 @@ func load(t *testing.T, cfg wasmhost.FilterConfig) (*wasmhost.Filter, router.Fil
 var bodyGuests = map[string]string{
 	"rust":           buildRust + "sdk/rust/testdata/body.rs",
 	"assemblyscript": buildAS + "body.ts",
+	"wat":            buildWAT + "sdk/wat/testdata/body.wat",
 }
 
 // A body of 10 MiB fits an instance of 12 MiB only if nobody copies it.

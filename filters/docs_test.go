@@ -115,14 +115,21 @@ func TestFiltersOfTheGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	build := map[string]func(t *testing.T, dir string){
-		"c": func(t *testing.T, dir string) {
-			write(t, filepath.Join(dir, "route.c"), code(t, "c"))
+	inDir := func(language, source, before string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, source), code(t, language))
 			if err := os.Symlink(filepath.Join(root, "filters"), filepath.Join(dir, "filters")); err != nil {
 				t.Fatal(err)
 			}
-			shell(t, dir, commands(t, "route.c"))
-		},
+			shell(t, dir, before+commands(t, source))
+		}
+	}
+	const rustc = `rustc=$(filters/sdk/rust/testdata/build.sh --rustc); rustc() { "$rustc" "$@"; }` + "\n"
+	build := map[string]func(t *testing.T, dir string){
+		"c":              inDir("c", "route.c", ""),
+		"rust":           inDir("rust", "route.rs", rustc),
+		"assemblyscript": inDir("ts", "route.ts", ""),
+		"wat":            inDir("wat", "route.wat", ""),
 		"go": func(t *testing.T, dir string) {
 			source := filepath.Join(dir, "main.go")
 			write(t, source, code(t, "go"))
@@ -134,21 +141,6 @@ func TestFiltersOfTheGuide(t *testing.T) {
 			write(t, filepath.Join(dir, "overlay.json"), string(overlay))
 			script := strings.ReplaceAll(commands(t, "./route"), "-o route.wasm", "-o "+filepath.Join(dir, "route.wasm"))
 			shell(t, root, script, "GOFLAGS=-buildvcs=false -overlay="+filepath.Join(dir, "overlay.json"))
-		},
-		"assemblyscript": func(t *testing.T, dir string) {
-			write(t, filepath.Join(dir, "route.ts"), code(t, "ts"))
-			if err := os.Symlink(filepath.Join(root, "filters"), filepath.Join(dir, "filters")); err != nil {
-				t.Fatal(err)
-			}
-			shell(t, dir, commands(t, "route.ts"))
-		},
-		"rust": func(t *testing.T, dir string) {
-			write(t, filepath.Join(dir, "route.rs"), code(t, "rust"))
-			if err := os.Symlink(filepath.Join(root, "filters"), filepath.Join(dir, "filters")); err != nil {
-				t.Fatal(err)
-			}
-			const compiler = `rustc=$(filters/sdk/rust/testdata/build.sh --rustc); rustc() { "$rustc" "$@"; }`
-			shell(t, dir, compiler+"\n"+commands(t, "route.rs"))
 		},
 	}
 	for language, build := range build {

@@ -1,6 +1,7 @@
 package filters_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/wasmrouter/router/filters/sdk/go/filter"
 	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/wasmhost"
 )
 
 // The readers of JSON fields in C, Rust, AssemblyScript and WAT are held against the one in Go,
@@ -38,7 +40,8 @@ var jsonPaths = []string{
 
 type reader struct {
 	language string
-	f        router.Filter
+	filter   *wasmhost.Filter
+	instance router.Filter
 }
 
 func readers(t testing.TB) []reader {
@@ -48,13 +51,16 @@ func readers(t testing.TB) []reader {
 		{"c", buildC + "sdk/c/testdata/json.c"},
 		{"rust", buildRust + "sdk/rust/testdata/json.rs"},
 		{"assemblyscript", buildAS + "json.ts"},
+		{"wat", buildWAT + "sdk/wat/testdata/json.wat"},
 	} {
-		f, err := loadFilter(t, "json", built(t, r.command), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, reader{r.language, f})
+		f, in := load(t, wasmhost.FilterConfig{Name: "json", Module: built(t, r.command)})
+		all = append(all, reader{r.language, f, in})
 	}
+	t.Cleanup(func() {
+		for _, r := range all {
+			r.instance.Close()
+		}
+	})
 	return all
 }
 
@@ -79,7 +85,7 @@ func compareReaders(t *testing.T, all []reader, doc []byte, path, is string) {
 	want := wantJSON(doc, path, is)
 	for _, r := range all {
 		env, d := router.NewEnvelope(map[string]any{"path": path, "is": is}, doc), router.Decision{}
-		if err := r.f.Run(t.Context(), router.Decide, &env, &d); err != nil {
+		if err := r.instance.Run(t.Context(), router.Decide, &env, &d); err != nil {
 			t.Fatalf("%s: %q in %q: %v", r.language, path, doc, err)
 		}
 		got := map[string]any{}
@@ -119,6 +125,26 @@ func TestJSONReadersAgree(t *testing.T) {
 			}
 		}
 		compareReaders(t, all, doc, jsonPaths[random.IntN(len(jsonPaths))], "x")
+	}
+}
+
+// The readers stay within the document when it ends with the memory: a first
+// message makes room for exactly itself.
+func TestJSONReadersStopAtTheEnd(t *testing.T) {
+	all := readers(t)
+	blank := bytes.Repeat([]byte(" "), 64<<10)
+	for _, end := range []string{"t", `"`, `"\`, `"\u12`, `{"\ud83d\u`, `["`} {
+		for n := 64<<10 - 320; n < 64<<10-192; n++ {
+			for i := range all {
+				in, err := all[i].filter.Instance(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				all[i].instance.Close()
+				all[i].instance = in
+			}
+			compareReaders(t, all, append(blank[:n:n], end...), "", "x")
+		}
 	}
 }
 

@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	buildC  = "build() { clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I sdk/c -c $1 -o $OUT.o && wasm-ld --no-entry --stack-first -o $OUT $OUT.o; }; build "
-	buildAS = "asc --outFile $OUT -O3 --runtime incremental --exportStart _initialize sdk/assemblyscript/testdata/"
-	buildGo = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./sdk/go/filter/testdata/"
+	buildC   = "build() { clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I sdk/c -c $1 -o $OUT.o && wasm-ld --no-entry --stack-first -o $OUT $OUT.o; }; build "
+	buildAS  = "asc --outFile $OUT -O3 --runtime incremental --exportStart _initialize sdk/assemblyscript/testdata/"
+	buildGo  = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./sdk/go/filter/testdata/"
+	buildWAT = "build() { sdk/wat/testdata/build.sh $1 $OUT; }; build "
 )
 
 var modules = map[string][]byte{} // that were built, by the command
@@ -40,7 +41,11 @@ func built(t testing.TB, command string) []byte {
 
 // The SDKs do the same with what the stock filters do not use.
 func TestSDKsDoTheSame(t *testing.T) {
-	for language, command := range map[string]string{"c": buildC + "sdk/c/testdata/all.c", "go": buildGo + "all", "rust": buildRust + "sdk/rust/testdata/all.rs", "assemblyscript": buildAS + "all.ts"} {
+	for language, command := range map[string]string{
+		"c": buildC + "sdk/c/testdata/all.c", "go": buildGo + "all",
+		"rust": buildRust + "sdk/rust/testdata/all.rs", "wat": buildWAT + "sdk/wat/testdata/all.wat",
+		"assemblyscript": buildAS + "all.ts",
+	} {
 		t.Run(language, func(t *testing.T) {
 			ctx := context.Background()
 			f, err := host.Load(ctx, wasmhost.FilterConfig{

@@ -10,10 +10,9 @@ import (
 
 // Compilers of the conformance filters, by the name of the source.
 const (
-	flagsC    = "clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I ../sdk/c"
-	linkC     = "wasm-ld --no-entry --strip-all --stack-first -z stack-size=32768"
-	buildRust = "../sdk/rust/testdata/build.sh guest/conformance.rs $OUT"
-	buildGo   = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./guest/conformance-go"
+	flagsC  = "clang --target=wasm32 -std=c11 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I ../sdk/c"
+	linkC   = "wasm-ld --no-entry --strip-all --stack-first -z stack-size=32768"
+	buildGo = "GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -buildvcs=false -ldflags='-s -w' -o $OUT ./guest/conformance-go"
 )
 
 func buildC(source, flags string) string {
@@ -24,8 +23,9 @@ func buildC(source, flags string) string {
 var conformanceFilters = map[string]string{
 	"c":              buildC("guest/conformance.c", ""),
 	"go":             buildGo,
-	"rust":           buildRust,
 	"assemblyscript": "asc guest/conformance.ts --outFile $OUT -O3 --runtime incremental --exportStart _initialize",
+	"rust":           "../sdk/rust/testdata/build.sh guest/conformance.rs $OUT",
+	"wat":            "../sdk/wat/testdata/build.sh guest/conformance.wat $OUT",
 }
 
 func TestConformanceFilters(t *testing.T) {
