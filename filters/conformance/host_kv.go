@@ -96,6 +96,8 @@ func (c *hostChecker) kvBounds() error {
 	s.kvGet(long, "v", 8)
 	s.kvSet(0, long+"k", "v", 0)
 	s.kvSet(0, "", "v", 0)
+	s.kvAdd(7, "", 7, 0)
+	s.kvAdd(7, long+"k", 7, 0)
 	s.kvSwap(0, "", "-", "v", 0)
 	s.kvSwap(0, long+"k", "-", "v", 0)
 	s.kvGet("", "-", 8)
@@ -122,7 +124,9 @@ func (c *hostChecker) kvTTL() error {
 				s.kvSet(1, "b", "x", 5000)
 				s.kvSet(1, "default", "x", 0)
 				s.kvSet(1, "negative", "x", -1)
-				s.kvSet(1, "huge", "x", 1<<62)
+				s.kvSet(2, "huge", "x", 1<<62) // it is cut to an hour
+				s.kvSet(1, "hour", "x", 3600_000)
+				s.kvSet(2, "more", "x", 3600_001)
 				s.kvAdd(1, "n", 1, 5000)
 				s.kvSwap(1, "s", "-", "x", 5000)
 			}},
@@ -151,6 +155,8 @@ func (c *hostChecker) kvTTL() error {
 				s.kvGet("default", "-", 8)
 				s.kvGet("negative", "-", 8)
 				s.kvGet("huge", "-", 8)
+				s.kvGet("hour", "-", 8)
+				s.kvGet("more", "-", 8)
 			}},
 		} {
 			s := &script{}
