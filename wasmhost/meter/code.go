@@ -273,9 +273,11 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 				c.height++
 			}
 			if charged != helperNone {
-				out = append(append(out, b[from:at]...), opCall)
-				out = appendU32(out, m.helper(charged))
+				out = m.appendCallHelper(append(out, b[from:at]...), charged)
 				from = at
+			}
+			if charged == helperFill || charged == helperCopy {
+				from = p
 			}
 		default:
 			refuseOpcode(op, at)

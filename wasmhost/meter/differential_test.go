@@ -56,6 +56,15 @@ var corpus = []struct {
 		},
 	},
 	{
+		name: "pieces",
+		calls: calls("seed 1", "sum",
+			"fill 0 7 262144", "sum", "fill 1 8 262145", "sum", "fill 3 9 1310717", "sum", "fill 3 9 1310718", "sum", "fill 0 1 4294967295", "sum",
+			"seed 2", "copy 1 0 1000000", "sum", "copy 0 1 1000000", "sum", "copy 0 0 1310720", "sum", "copy 1000 5 1309720", "sum", "copy 5 1000 1309720", "sum",
+			"copy 300000 0 1010720", "sum", "copy 0 300000 1010720", "sum", "copy 700000 0 600000", "sum",
+			"copy 5 1000 1309721", "sum", "copy 1000 5 1309721", "sum", "copy 0 4294967295 300000", "sum", "copy 4294967295 0 300000", "sum",
+			"copy 0 1310720 0", "copy 0 1310721 0", "fill 1310720 1 0", "fill 1310721 1 0"),
+	},
+	{
 		name:  "simd",
 		calls: calls("shuffle", "abs -7", "dot 300 -20", "lane 123456789012345", "sum 1000", "conv 1092616192", "bits 4"),
 	},

@@ -51,7 +51,8 @@
 //     dearest of them is worth, at most 9. Calls count as 16 instructions there, ref.func as 64,
 //     loads, stores, vectors, divisions, remainders and floating-point
 //     arithmetic as 4;
-//   - memory.fill, memory.copy, memory.init: 1 per 64 bytes, rounded down, and 1;
+//   - memory.fill, memory.copy, memory.init: 1 per 64 bytes, rounded down, and 1.
+//     The first two are done in pieces of 256 KiB, and each costs 1 more;
 //   - memory.grow: 1, and 1024 per page when it succeeded;
 //   - table.fill, table.copy, table.init, table.grow: 1 per 8 elements, rounded
 //     down, and 1;

@@ -10,6 +10,8 @@ const (
 	helperElements             // charges for n table elements, returns n
 	helperGrow                 // grows the memory by n pages and charges, returns the result
 	helperException            // charges for a throw or a handler and calls the fuel function
+	helperFill                 // memory.fill in pieces
+	helperCopy                 // memory.copy in pieces
 )
 
 // name is what a trace calls the helper.
@@ -21,6 +23,10 @@ func (k helperKind) name() string {
 		return FuelModule + ".charge_elements"
 	case helperException:
 		return FuelModule + ".exception"
+	case helperFill:
+		return FuelModule + ".memory_fill"
+	case helperCopy:
+		return FuelModule + ".memory_copy"
 	}
 	return FuelModule + ".memory_grow"
 }
@@ -44,10 +50,13 @@ func (m *module) helper(k helperKind) uint32 {
 }
 
 // helperType returns the type of a helper in the metered module: that of the
-// fuel function, or (i32) -> (i32).
+// fuel function, (i32) -> (i32), or (i32 i32 i32) -> ().
 func (m *module) helperType(k helperKind) uint32 {
-	if k == helperException {
+	switch k {
+	case helperException:
 		return uint32(len(m.types))
+	case helperFill, helperCopy:
+		return uint32(len(m.types)) + 2
 	}
 	return uint32(len(m.types)) + 1
 }
@@ -67,6 +76,9 @@ func (m *module) appendHelper(dst []byte, k helperKind) []byte {
 	body := []byte{2, 2, byte(I32), 1, byte(I64)}
 	result := byte(0)
 	switch k {
+	case helperFill, helperCopy:
+		body = m.appendPieces(nil, k)
+		return append(appendU32(dst, uint32(len(body))), body...)
 	case helperBytes:
 		// units = min(n/64, memory.size*1024) + 1
 		body = append(body,
