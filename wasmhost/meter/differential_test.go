@@ -41,7 +41,7 @@ var corpus = []struct {
 		name: "control",
 		calls: calls("swap 1 2", "sum 10", "sum 100000", "carry 10", "switch 0", "switch 1", "switch 2", "switch 9",
 			"primes 1000", "pick 1 2 0", "pick 1 2 1", "dead", "trap 5", "trap 0", "sat 9221120237041090560", "ext 200"),
-		units: []int64{1, 10, 100000, 4, 1, 1, 1, 1, 6456, 1, 1, 1, 1, 1, 1, 1},
+		units: []int64{1, 11, 100001, 5, 1, 1, 1, 1, 6457, 1, 1, 1, 1, 1, 1, 1},
 	},
 	{
 		name: "bulk",

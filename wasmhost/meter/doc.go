@@ -66,10 +66,11 @@
 //
 // Imported functions keep their indices, all others move up by one; references
 // to them are renumbered wherever they occur. Every function gets one local more
-// and the charges; a few functions that charge for bulk operations and exceptions
-// are appended. A try_table becomes a block, and the calls and throws in it get a
-// try_table each: see exception.go for what that mends. The maxima of memories and
-// tables are lowered to the limits. Custom sections are dropped, except for
+// and the charges, or two for the branches of short loops; a few functions that
+// charge for bulk operations and exceptions, or do them in pieces, are appended. A
+// try_table becomes a block, and the calls and throws in it get a try_table each:
+// see exception.go for what that mends. The maxima of memories and tables are
+// lowered to the limits. Custom sections are dropped, except for
 // function names when these are well-formed. All else is kept byte for byte, and
 // the output depends on the input and the limits alone.
 //

@@ -127,8 +127,20 @@ func (m *module) appendPayment(dst []byte, local uint32) []byte {
 	dst = appendU32(append(dst, opI64Sub, opLocalTee), local)
 	dst = appendU32(append(dst, opGlobalSet), m.fuelGlobal())
 	dst = appendU32(append(dst, opLocalGet), local)
-	dst = append(dst, opI64Const, 0, opI64LtS, opIf, blockEmpty, opCall)
-	return append(appendU32(dst, uint32(m.importedFuncs)), opEnd)
+	return m.appendCheck(append(dst, opI64Const, 0, opI64LtS))
+}
+
+// appendCheck appends code that calls the fuel function if the condition on the
+// stack holds.
+func (m *module) appendCheck(dst []byte) []byte {
+	return append(appendU32(append(dst, opIf, blockEmpty, opCall), uint32(m.importedFuncs)), opEnd)
+}
+
+// appendPrice appends code that takes one unit, to be written over, from the
+// credit without a look at what is left.
+func (m *module) appendPrice(dst []byte) []byte {
+	dst = appendU32(append(dst, opGlobalGet), m.fuelGlobal())
+	return appendU32(append(dst, opI64Const, 1, opI64Sub, opGlobalSet), m.fuelGlobal())
 }
 
 func appendS64(b []byte, v int64) []byte {

@@ -93,12 +93,14 @@ const (
 	opI32Eq       = 0x46
 	opI32LtU      = 0x49
 	opI64LtS      = 0x53
+	opI64GeS      = 0x59
 	opI32Shl      = 0x74
 	opI32ShrU     = 0x76
 	opI64Add      = 0x7c
 	opI64Sub      = 0x7d
 	opI64Shl      = 0x86
 	opI64ExtendU  = 0xad
+	opBr          = 0x0c
 	opElse        = 0x05
 	opBrIf        = 0x0d
 	opReturn      = 0x0f
