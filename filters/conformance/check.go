@@ -92,9 +92,9 @@ func (c *checker) check(id, proves string, run func() error) bool {
 	if cause := c.note(err); cause != "" && cause != id {
 		err = skipf("%s failed", cause)
 	}
-	var skip skipError
+	_, skipped := errors.AsType[skipError](err)
 	switch {
-	case errors.As(err, &skip):
+	case skipped:
 		f.Verdict, f.Detail = Skip, err.Error()
 	case err != nil:
 		f.Verdict, f.Detail = Fail, err.Error()
@@ -137,8 +137,7 @@ func (c *checker) startUp() bool {
 			return err
 		}
 		err = c.open(config, func(*session) error { return nil })
-		var refused *refusedError
-		if errors.As(err, &refused) {
+		if _, ok := errors.AsType[*refusedError](err); ok {
 			return nil
 		}
 		return err

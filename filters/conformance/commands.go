@@ -54,8 +54,7 @@ func (c *checker) vector(v *Vector) error {
 		for done := 0; done < len(v.Steps); {
 			err := c.instance(p, func(s *session) error {
 				err := s.start(c.ctx, config)
-				var refused *refusedError
-				if errors.As(err, &refused) {
+				if refused, ok := errors.AsType[*refusedError](err); ok {
 					lines := refused.delta.Lines()
 					lines[0] = strings.Replace(lines[0], "error", "refused", 1)
 					err = compareStep(done, &v.Steps[done], lines)
@@ -82,8 +81,7 @@ func (c *checker) steps(s *session, p Program, v *Vector, n int) (int, error) {
 		step := &v.Steps[n]
 		c.logged = nil
 		a, err := s.message(c.ctx, step.Stage, &step.Message)
-		var trap trapError
-		if errors.As(err, &trap) {
+		if trap, ok := errors.AsType[trapError](err); ok {
 			err = compareStep(n, step, []string{"trap"})
 			if err != nil {
 				err = fmt.Errorf("%w (%w)", err, trap)

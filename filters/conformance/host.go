@@ -56,9 +56,9 @@ func (c *hostChecker) check(id, proves string, run func() error) {
 	} else {
 		err = skipf("%v", err)
 	}
-	var skip skipError
+	_, skipped := errors.AsType[skipError](err)
 	switch {
-	case errors.As(err, &skip):
+	case skipped:
 		f.Verdict, f.Detail = Skip, err.Error()
 	case err != nil:
 		f.Verdict, f.Detail = Fail, err.Error()
@@ -86,8 +86,8 @@ func (c *hostChecker) failureOf(f Filter, stage Stage, m *Message) (*Failure, er
 	if err == nil {
 		return nil, fmt.Errorf("it takes it as %s", short(fmt.Sprint(out.Lines())))
 	}
-	var fail *Failure
-	if !errors.As(err, &fail) {
+	fail, ok := errors.AsType[*Failure](err)
+	if !ok {
 		return nil, fmt.Errorf("its error has no class: %w", err)
 	}
 	before := Outcome{Message: *m}

@@ -38,12 +38,12 @@ func (c *hostChecker) wasi() {
 	c.check("host.wasi.clock", "the clock is that of time_ns, the monotonic one moves with each reading", func() error {
 		const received = 1_700_000_000_123_456_789
 		s := &script{}
-		real, one, two, res := s.room(8), s.room(8), s.room(8), s.room(8)
-		s.call(0, fnClockTimeGet, 0, 1, real)
+		now, one, two, none := s.room(8), s.room(8), s.room(8), s.room(8)
+		s.call(0, fnClockTimeGet, 0, 1, now)
 		s.call(0, fnClockTimeGet, 1, 1, one)
 		s.call(0, fnClockTimeGet, 1, 1, two)
-		s.call(nil, fnClockTimeGet, 77, 1, res)
-		s.holds("the realtime clock", real, string(u64(received)))
+		s.call(nil, fnClockTimeGet, 77, 1, none)
+		s.holds("the realtime clock", now, string(u64(received)))
 		var first uint64
 		s.see("the monotonic clock", one, 8, func(b []byte) error { first = binary.LittleEndian.Uint64(b); return nil })
 		s.see("the monotonic clock", two, 8, func(b []byte) error {
@@ -52,7 +52,7 @@ func (c *hostChecker) wasi() {
 			}
 			return nil
 		})
-		s.holds("the reading of a clock that does not exist", res, strings.Repeat("\xcc", 8))
+		s.holds("the reading of a clock that does not exist", none, strings.Repeat("\xcc", 8))
 		return run(Options{}, Message{Received: received}, s)
 	})
 	c.check("host.wasi.random", "random_get is as random", func() error {
