@@ -61,3 +61,22 @@ func BenchmarkStock(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkJSON is one call of the same filter in each language: it finds a field
+// and sets five headers.
+func BenchmarkJSON(b *testing.B) {
+	for _, r := range readers(b) {
+		b.Run(r.language, func(b *testing.B) {
+			ctx := context.Background()
+			template := router.NewEnvelope(map[string]any{"path": "type", "is": "created"}, order)
+			var d router.Decision
+			for b.Loop() {
+				env := template.Clone()
+				d.Reset()
+				if err := r.instance.Run(ctx, router.Decide, &env, &d); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -114,6 +114,37 @@
             (then (local.set $p (i32.add (local.get $p) (i32.const 1))) (br $next))))))
     (local.get $p))
 
+  (func $rt_is_utf8 (param $p i32) (param $n i32) (result i32)
+    (local $end i32) (local $c i32) (local $more i32) (local $low i32) (local $high i32)
+    (local.set $end (i32.add (local.get $p) (local.get $n)))
+    (loop $next
+      (if (i32.ge_u (local.get $p) (local.get $end)) (then (return (i32.const 1))))
+      (local.set $c (i32.load8_u (local.get $p)))
+      (local.set $p (i32.add (local.get $p) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $c) (i32.const 0x80)))
+      ;; How many bytes follow, and between what the first of them lies.
+      (if (i32.gt_u (i32.sub (local.get $c) (i32.const 0xc2)) (i32.const 0x32)) (then (return (i32.const 0))))
+      (local.set $more
+        (i32.add (i32.const 1)
+          (i32.add (i32.ge_u (local.get $c) (i32.const 0xe0)) (i32.ge_u (local.get $c) (i32.const 0xf0)))))
+      (local.set $low (i32.const 0x80))
+      (local.set $high (i32.const 0xbf))
+      (if (i32.eq (local.get $c) (i32.const 0xe0)) (then (local.set $low (i32.const 0xa0))))
+      (if (i32.eq (local.get $c) (i32.const 0xed)) (then (local.set $high (i32.const 0x9f))))
+      (if (i32.eq (local.get $c) (i32.const 0xf0)) (then (local.set $low (i32.const 0x90))))
+      (if (i32.eq (local.get $c) (i32.const 0xf4)) (then (local.set $high (i32.const 0x8f))))
+      (if (i32.gt_u (local.get $more) (i32.sub (local.get $end) (local.get $p))) (then (return (i32.const 0))))
+      (loop $tail
+        (local.set $c (i32.load8_u (local.get $p)))
+        (if (i32.gt_u (i32.sub (local.get $c) (local.get $low)) (i32.sub (local.get $high) (local.get $low)))
+          (then (return (i32.const 0))))
+        (local.set $low (i32.const 0x80))
+        (local.set $high (i32.const 0xbf))
+        (local.set $p (i32.add (local.get $p) (i32.const 1)))
+        (br_if $tail (local.tee $more (i32.sub (local.get $more) (i32.const 1)))))
+      (br $next))
+    (unreachable))
+
   ;; Returns a number in decimal; the next call overwrites it.
   (func $rt_decimal (param $v i64) (result i32 i32)
     (local $p i32) (local $u i64)
@@ -253,8 +284,11 @@
     (local.set $to (call $rt_op (local.get $op) (local.get $flags) (local.get $k) (local.get $kn) (i32.const 1)))
     (if (local.get $to) (then (i32.store8 (local.get $to) (local.get $v)))))
 
+  ;; Sets a header to a string or, when the text is not UTF-8, to bytes.
   (func $rt_set_header (param $k i32) (param $kn i32) (param $v i32) (param $vn i32)
-    (call $rt_put (i32.const 1) (i32.const 0x10) (local.get $k) (local.get $kn) (local.get $v) (local.get $vn)))
+    (call $rt_put (i32.const 1)
+      (select (i32.const 0x10) (i32.const 0x20) (call $rt_is_utf8 (local.get $v) (local.get $vn)))
+      (local.get $k) (local.get $kn) (local.get $v) (local.get $vn)))
   (func $rt_set_header_bytes (param $k i32) (param $kn i32) (param $v i32) (param $vn i32)
     (call $rt_put (i32.const 1) (i32.const 0x20) (local.get $k) (local.get $kn) (local.get $v) (local.get $vn)))
   (func $rt_set_header_i64 (param $k i32) (param $kn i32) (param $v i64)

@@ -20,7 +20,7 @@ export function router_decide(at: usize, length: u32): i64 {
     d.setHeaderBytes("raw", v.raw);
     const text = v.text();
     if (text == null) return;
-    d.setHeaderBytes("text", text);
+    d.setHeader("text", text);
     d.setHeaderBool("equal", v.is(is));
     d.setHeaderBool("self", v.is(text));
   });

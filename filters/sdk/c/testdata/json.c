@@ -31,7 +31,7 @@ RF_STAGE(decide, msg, out) {
     rf_set_header(out, RF_STR("kind"), rf_slice(kind(v.kind), 1));
     rf_set_header_bytes(out, RF_STR("raw"), v.text);
     if (!rf_json_text(v, buf, sizeof buf, &text)) return;
-    rf_set_header_bytes(out, RF_STR("text"), text);
+    rf_set_header(out, RF_STR("text"), text);
     rf_set_header_bool(out, RF_STR("equal"), rf_json_is(v.text, v.escaped, header(msg, RF_STR("is"))));
     rf_set_header_bool(out, RF_STR("self"), rf_json_is(v.text, v.escaped, text));
 }

@@ -25,7 +25,7 @@ fn decide(m: &Message, d: &mut Delta) {
     d.set_header("kind", kind);
     d.set_header_bytes("raw", v.raw);
     if let Some(text) = v.text(&mut buf) {
-        d.set_header_bytes("text", text);
+        d.set_header("text", text);
         d.set_header_bool("equal", v.is(m.header_text("is").unwrap_or(b"")));
         d.set_header_bool("self", v.is(text));
     }

@@ -23,7 +23,7 @@
     (local.set $tn) (local.set $text)
     (if (local.get $text)
       (then
-        (call $rt_set_header_bytes (call $rt_str (i32.const 1056)) (local.get $text) (local.get $tn))
+        (call $rt_set_header (call $rt_str (i32.const 1056)) (local.get $text) (local.get $tn))
         (call $rt_set_header_bool (call $rt_str (i32.const 1072))
           (call $rt_json_is (local.get $kind) (local.get $p) (local.get $n) (call $rt_header_text (call $rt_str (i32.const 1064)))))
         (call $rt_set_header_bool (call $rt_str (i32.const 1080))
