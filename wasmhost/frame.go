@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -74,7 +75,8 @@ type frame struct {
 	filter string
 	target string
 
-	json []byte // scratch for nested headers
+	json  []byte   // scratch for nested headers
+	names []string // of the last message's headers, sorted
 }
 
 // put copies s to buf at off if there is room, and returns the offset after it
@@ -171,9 +173,7 @@ func (f *frame) encode(buf []byte) (int, error) {
 			}
 		}
 	} else {
-		for name, value := range headers {
-			w.add(name, value)
-		}
+		f.addSorted(&w, headers)
 	}
 	if w.err != nil {
 		return 0, w.err
@@ -204,6 +204,39 @@ func (f *frame) encode(buf []byte) (int, error) {
 	le.PutUint64(h[64:], uint64(unixNano(env.Origin.Received)))
 	le.PutUint64(h[72:], 0)
 	return off, nil
+}
+
+// maxKeptNames is how many names of headers outlive their message.
+const maxKeptNames = 256
+
+// addSorted writes headers in the order of their names: a map has another one each
+// time, and a filter should do the same, and cost the same, for the same message.
+// The messages of a lane mostly have the same names, which then need no sorting.
+func (f *frame) addSorted(w *headerWriter, headers map[string]any) {
+	if start := *w; len(headers) == len(f.names) {
+		for _, name := range f.names {
+			value, ok := headers[name]
+			if !ok {
+				break
+			}
+			w.add(name, value)
+		}
+		if w.at == start.at+headerEntry*len(headers) || w.err != nil {
+			return
+		}
+		*w = start
+	}
+	f.names = f.names[:0]
+	for name := range headers {
+		f.names = append(f.names, name)
+	}
+	slices.Sort(f.names)
+	for _, name := range f.names {
+		w.add(name, headers[name])
+	}
+	if len(f.names) > maxKeptNames {
+		f.names = nil
+	}
 }
 
 // headerWriter writes headers, their entries from at on and their names and
