@@ -17,6 +17,57 @@ import (
 	"github.com/wasmrouter/router/wasmhost"
 )
 
+func TestAssemblyScriptReadsItsConfiguration(t *testing.T) {
+	module := built(t, buildAS+"config.ts")
+	config := map[string]any{
+		"first": "a", "text": "grün", "int": int64(41), "on": true, "list": []any{"x", "y"}, "one": "z",
+	}
+	f, err := loadFilter(t, "config", module, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"a": "1", "tenant": "acme", "other": "2", "saw-a": "x", "saw-tenant": "x",
+		"text": "grün default x+y+z", "int": int64(42), "on": true, "kept": `["x","y"]!`,
+	}
+	for range 2 { // what was kept outlives the first message
+		env, d := router.NewEnvelope(map[string]any{"a": "1", "tenant": "acme", "other": "2"}, []byte(strings.Repeat("x", 10_000))), router.Decision{}
+		if err := f.Run(t.Context(), router.Decide, &env, &d); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, env.Headers()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+	for _, text := range []any{nil, "", int64(1)} {
+		config["text"] = text
+		if text == nil {
+			delete(config, "text")
+		}
+		if _, err := loadFilter(t, "config", module, config); err == nil || !strings.Contains(err.Error(), "text is missing") {
+			t.Errorf("text = %v: %v", text, err)
+		}
+	}
+}
+
+func TestAssemblyScriptReadsTexts(t *testing.T) {
+	f, err := loadFilter(t, "probe", built(t, buildAS+"probe.ts"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, d := router.NewEnvelope(map[string]any{"tenant": "acme"}, []byte(`{"lines":[{},{"sku":"a-7"}],"lines":1}`)), router.Decision{}
+	if err := f.Run(t.Context(), router.Pack, &env, &d); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"tenant": "acme", "empty": int64(0), "found": int64(229), "absent": int64(-2), "starts": true, "name": "tenant", "sku": "a-7", "none": true,
+		"bad": true, "equal": true, "plain": "é", "wrong": true, "numbers": "-9223372036854775808 0", "prefix": int64(7<<32 | 8), "length": true,
+	}
+	if diff := cmp.Diff(want, env.Headers()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // A frame with any of its numbers changed is malformed or read within its
 // bounds.
 func TestAssemblyScriptOutlivesMalformedFrames(t *testing.T) {

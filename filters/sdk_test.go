@@ -116,6 +116,10 @@ func TestUnusedHostFunctionsAreNotImported(t *testing.T) {
 			t.Errorf("%s needs the grants %v, %v", name, info.Grants, err)
 		}
 	}
+	info, err := wasmhost.Inspect(built(t, buildAS+"body.ts"), wasmhost.Limits{})
+	if diff := cmp.Diff([]string{"env.abort"}, info.Imports); err != nil || diff != "" {
+		t.Errorf("a filter in AssemblyScript that calls nothing: %v (-want +got):\n%s", err, diff)
+	}
 }
 
 // A Go filter may allocate: its collector keeps up. The calls leave far more

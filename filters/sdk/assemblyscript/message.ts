@@ -287,11 +287,12 @@ export class Message {
     const one = this.headerText(name);
     if (one != null) return [one.toString()];
     const list: string[] = [];
-    for (;;) {
-      const text = this.headerText(name + "." + list.length.toString());
-      if (text == null) return list;
+    let text = this.headerText(name + ".0");
+    while (text != null) {
       list.push(text.toString());
+      text = this.headerText(name + "." + list.length.toString());
     }
+    return list;
   }
 
   /** Finds a value in the body by its path, as `findJSON`. */

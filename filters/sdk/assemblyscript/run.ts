@@ -1,7 +1,7 @@
 import { Delta } from "./delta";
 import { rewind, settle } from "./memory";
 import { Message } from "./message";
-import { concat, str, Str } from "./str";
+import { concat, Str } from "./str";
 
 /** What of a message the host hands over, see `needs`. */
 export const enum Need {
@@ -38,7 +38,7 @@ let names: Str | null = null;
  */
 export function needHeader<N>(name: N): void {
   const before = names;
-  names = before == null ? str(name) : concat(concat(before, "\0"), name);
+  names = before == null ? Str.of(name) : concat(concat(before, "\0"), name);
 }
 
 /** The names of `needHeader`, with a NUL between two, as a result. */

@@ -1,5 +1,7 @@
 // Uses memory in all ways and tells how much there is.
-import { Delta, handle, hash, Slot } from "../filter";
+import {
+  concat, decimal, Delta, equalJSON, findJSON, handle, hash, jsonBadAt, needBodyPrefix, Slot, unescape,
+} from "../filter";
 export * from "../abi";
 
 /** Reads all of a message without garbage. */
@@ -56,5 +58,33 @@ export function router_encode(at: usize, length: u32): i64 {
     if (body.length > 100) d.setBody(body);
     d.setHeader("lone", "a\uD800b\u{1F600}é€" + last.substr(0, 0));
     d.setHeader("twice", body);
+  });
+}
+
+const TENANT = hash("tenant");
+
+/** Reads what the other tests do not. */
+export function router_pack(at: usize, length: u32): i64 {
+  return handle(at, length, (m, d) => {
+    const body = m.body();
+    d.setHeaderInt("empty", d.length);
+    d.setHeaderInt("found", body.indexOf("lines") * 100 + body.indexOf("lines", 5));
+    d.setHeaderInt("absent", body.indexOf("nothing", -3) + body.indexOf("x".repeat(1000)));
+    d.setHeaderBool("starts", body.startsWith("{") && !body.startsWith("[") && !body.startsWith(body.toString() + "x"));
+    const tenant = m.headerHashed("tenant", TENANT);
+    if (tenant != null) d.setHeader("name", tenant.name);
+    const lines = m.json("lines");
+    const sku = lines != null ? lines.json("1.sku") : null;
+    if (sku != null) d.setHeader("sku", sku.raw);
+    const inString = sku != null ? sku.json("x") : null;
+    d.setHeaderBool("none", inString == null && findJSON("[1]", "1") == null && jsonBadAt() < 0);
+    d.setHeaderBool("bad", findJSON("[1", "1") == null && jsonBadAt() == 2);
+    d.setHeaderBool("equal", equalJSON("\\u0041b", "Ab") && equalJSON("Ab", "Ab") && !equalJSON("Ab", "AB"));
+    const plain = unescape("\\u00e9");
+    if (plain != null) d.setHeader("plain", plain);
+    d.setHeaderBool("wrong", unescape("\\u00e") == null);
+    d.setHeader("numbers", concat(decimal(i64.MIN_VALUE), concat(" ", decimal(0))));
+    d.setHeaderInt("prefix", needBodyPrefix(7));
+    d.setHeaderBool("length", d.length > 0);
   });
 }
