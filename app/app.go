@@ -123,26 +123,6 @@ func (a *App) make(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-// newHost returns the filter host that a configuration asks for. Without a
-// directory to keep compiled filters in they are compiled at each start, unless
-// the configuration names one.
-func newHost(ctx context.Context, cfg *config.Config, log *slog.Logger) (*wasmhost.Host, error) {
-	dir, err := cfg.CacheDir()
-	if err == nil {
-		host, err := wasmhost.New(ctx, wasmhost.Config{CacheDir: dir, Logger: log})
-		switch {
-		case err == nil:
-			return host, nil
-		case cfg.Process.CacheDir != "":
-			return nil, cfg.Errorf([]string{"process", "cache_dir"}, "", "%w", err)
-		}
-		log.Warn("compiled filters cannot be kept; starting takes longer", "err", err)
-	} else {
-		log.Warn("compiled filters are not kept; starting takes longer", "err", err)
-	}
-	return wasmhost.New(ctx, wasmhost.Config{Logger: log})
-}
-
 func (a *App) newAdmin(cfg *config.Config) (*admin.Server, error) {
 	listen := cfg.Admin.Listen
 	if a.opts.Admin != nil {

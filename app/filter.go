@@ -1,10 +1,8 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/wasmrouter/router/config"
@@ -56,16 +54,6 @@ func Refused(name, file string, err error) *Refusal {
 		text = strings.TrimPrefix(text, wasmhost.ErrModule.Error()+": ")
 	}
 	return &Refusal{key, file + ": " + text, err}
-}
-
-// NewHost returns a host for filters that keeps compiled modules in dir. When
-// dir is empty it is the user's cache directory, and a directory that cannot be
-// used is then a warning, not an error. The caller closes the host.
-func NewHost(ctx context.Context, dir string, log *slog.Logger) (*wasmhost.Host, error) {
-	if dir != "" {
-		return wasmhost.New(ctx, wasmhost.Config{CacheDir: dir, Logger: log})
-	}
-	return newHost(ctx, &config.Config{}, log)
 }
 
 // BuiltIn returns the module of a path of the form stock:NAME or demo:NAME, and

@@ -15,6 +15,7 @@ func limits(l config.Limits) wasmhost.Limits {
 	return wasmhost.Limits{
 		Time: l.Time.Std(), StartTime: l.StartTime.Std(),
 		Memory: l.Memory.Bytes(), Output: l.Output.Bytes(), ModuleSize: l.ModuleSize.Bytes(),
+		CompileTime: l.CompileTime.Std(), CompileMemory: l.CompileMemory.Bytes(),
 		LogLines: l.LogLines, Targets: l.Targets, Emit: l.Emit, Fuel: l.Fuel, StartFuel: l.StartFuel,
 		Table: l.Table, Stack: l.Stack.Bytes(), LogRate: l.LogRate, Instances: l.Instances, Recycle: l.Recycle,
 		RestartBackoff: l.RestartBackoff.Std(), MaxBackoff: l.MaxBackoff.Std(),

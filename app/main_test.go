@@ -16,6 +16,7 @@ import (
 
 	"github.com/wasmrouter/router/app"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
 // cacheDir is where all tests keep compiled filters.
@@ -23,7 +24,10 @@ var cacheDir string
 
 type suite struct{ m *testing.M }
 
-func TestMain(m *testing.M) { rabbitnode.Main(suite{m}) }
+func TestMain(m *testing.M) {
+	compile.Main()
+	rabbitnode.Main(suite{m})
+}
 
 // Run runs the tests with a cache of their own.
 func (s suite) Run() int {

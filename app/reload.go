@@ -106,6 +106,7 @@ func (a *App) fixed(old, cfg *config.Config) error {
 	}
 	refuse(cfg.Log.Format != old.Log.Format, "log", "format")
 	refuse(cfg.Process.CacheDir != old.Process.CacheDir, "process", "cache_dir")
+	refuse(cfg.Process.CacheSize != old.Process.CacheSize, "process", "cache_size")
 	if errs == nil {
 		return nil
 	}

@@ -176,6 +176,11 @@ type Limits struct {
 	Output Size `toml:"output" json:"output" rule:"min=1KiB,max=128MiB"`
 	// The largest module file.
 	ModuleSize Size `toml:"module_size" json:"module_size" rule:"min=8B,max=128MiB"`
+	// The longest that compiling the module may take, of wall time and, in full
+	// seconds, of processor time.
+	CompileTime Duration `toml:"compile_time" json:"compile_time" rule:"min=100ms,max=10m"`
+	// The most memory that compiling the module may take.
+	CompileMemory Size `toml:"compile_memory" json:"compile_memory" rule:"min=32MiB,max=64GiB"`
 	// The most log lines per call; further ones are counted and dropped.
 	LogLines int `toml:"log_lines" json:"log_lines" rule:"min=1,max=1000"`
 	// The most log lines per second of all instances together, after a burst
@@ -295,6 +300,8 @@ type Process struct {
 	// Where compiled filters are kept. The default is wasmrouter in the user's
 	// cache directory.
 	CacheDir string `toml:"cache_dir" json:"cache_dir"`
+	// How much of them is kept there. What was not used for longest goes first.
+	CacheSize Size `toml:"cache_size" json:"cache_size" rule:"min=1MiB,max=1024GiB"`
 	// Allow filter files outside the configuration file's directory.
 	AllowOutsidePaths bool `toml:"allow_outside_paths" json:"allow_outside_paths"`
 	// Refuse filter files that have no sha256.

@@ -108,6 +108,7 @@ dead_letter = "graves"
 [process]
 drain_timeout = "0s"
 cache_dir = "cache"
+cache_size = "64MiB"
 [admin]
 listen = ""
 pprof = false
@@ -157,7 +158,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Queues:    map[string]Queue{"orders.in": queue},
 		Filters:   map[string]Filter{"f": f},
 		Routes:    map[string]Route{"orders": orders, "audit": audit},
-		Process:   Process{CacheDir: filepath.Join(dir, "cache")},
+		Process:   Process{CacheDir: filepath.Join(dir, "cache"), CacheSize: 64 * MiB},
 		Log:       Log{Level: "debug", Format: "json"},
 	}
 	if diff := cmp.Diff(want, got, secrets, positions); diff != "" {

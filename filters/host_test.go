@@ -13,6 +13,7 @@ import (
 	"github.com/wasmrouter/router/app/workbench"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/wasmhost"
+	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
 // host runs every module of this package's tests, bench their golden cases; each
@@ -22,7 +23,10 @@ var (
 	bench *workbench.Workbench
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	compile.Main()
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	ctx := context.Background()
@@ -32,7 +36,12 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	if host, err = wasmhost.New(ctx, wasmhost.Config{CacheDir: dir}); err != nil {
+	self, err := compile.Self()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if host, err = wasmhost.New(ctx, wasmhost.Config{Compiler: self, CacheDir: dir}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

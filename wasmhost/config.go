@@ -9,14 +9,22 @@ import (
 
 // Config is what a [Host] needs.
 type Config struct {
-	// CacheDir holds compiled modules between runs; a subdirectory for this
+	// Compiler is the command that compiles modules in a process of its own, as
+	// [compile.Self] returns it. Without one they are compiled in this process:
+	// nothing then bounds the memory that it takes, one that takes too long goes
+	// on in the background, and nothing is kept for the next start. That is for
+	// tests and trusted modules.
+	Compiler []string
+
+	// CacheDir holds what Compiler made between runs; a subdirectory for this
 	// version is made in it with mode 0700. Its content is machine code: a
-	// directory that others may write is refused. Empty means no disk cache.
+	// directory that others may write is refused. Empty is a temporary
+	// directory, which Close removes.
 	CacheDir string
 
-	// CompileTimeout bounds how long one module may take to compile; 0 is a
-	// minute.
-	CompileTimeout time.Duration
+	// CacheSize is how many bytes to keep in CacheDir; 0 is
+	// [compile.DefaultSize].
+	CacheSize int64
 
 	Logger *slog.Logger // nil discards
 }
@@ -50,10 +58,14 @@ type Limits struct {
 	Stack      int64         // bytes of machine stack of one call, as seen when it yields (16 MiB)
 	Output     int64         // bytes that one call may hand back (4 MiB)
 	ModuleSize int64         // bytes of the module (16 MiB)
-	LogLines   int           // of one call, 1 KiB each (10)
-	LogRate    int           // lines per second of all instances, four times as many in a burst (50)
-	Targets    int           // of one message (16)
-	Emit       int           // messages that one call may make (16)
+
+	CompileTime   time.Duration // to compile it (30 s)
+	CompileMemory int64         // bytes to compile it, which bind only a process of its own (512 MiB)
+
+	LogLines int // of one call, 1 KiB each (10)
+	LogRate  int // lines per second of all instances, four times as many in a burst (50)
+	Targets  int // of one message (16)
+	Emit     int // messages that one call may make (16)
 
 	// Of the cache that the filter has with the grant kv.
 	KVSize int64         // bytes of its entries, 128 for each among them (1 MiB)
@@ -96,6 +108,8 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Stack, 16<<20)
 	def(&l.Output, 4<<20)
 	def(&l.ModuleSize, 16<<20)
+	def(&l.CompileTime, 30*time.Second)
+	def(&l.CompileMemory, 512<<20)
 	def(&l.LogLines, 10)
 	def(&l.LogRate, 50)
 	def(&l.Targets, 16)
@@ -129,6 +143,8 @@ func (l Limits) validate() error {
 		within("stack", l.Stack, 64<<10, 48<<20, "the runtime's own bound is not far above"),
 		within("output", l.Output, 64, maxMemory, "it is copied out of the filter's memory"),
 		within("module_size", l.ModuleSize, 8, 256<<20, "it is compiled in memory"),
+		within("compile_time", l.CompileTime, 100*time.Millisecond, 10*time.Minute, "the router neither starts nor reloads meanwhile"),
+		within("compile_memory", l.CompileMemory, 32<<20, 64<<30, "small modules take that much, and machines have no more"),
 		within("log_lines", l.LogLines, 1, 1000, "a filter must not flood the log"),
 		within("log_rate", l.LogRate, 1, 10_000, "a filter must not flood the log"),
 		within("targets", l.Targets, 1, 1024, "each target is a message to send"),

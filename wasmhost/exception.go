@@ -1,18 +1,6 @@
 package wasmhost
 
-import (
-	"unsafe"
-
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
-)
-
-// coreFeatures is what a filter may use of WebAssembly. Package meter vets all
-// of it, and mends what wazero does wrong.
-const coreFeatures = api.CoreFeaturesV2 |
-	experimental.CoreFeaturesTailCall |
-	experimental.CoreFeaturesExceptionHandling |
-	experimental.CoreFeaturesExtendedConst
+import "unsafe"
 
 // What exceptions may hold on to. To enter a handler, wazero copies the stack of
 // the call and keeps the copy until the handler is left; a caught exception

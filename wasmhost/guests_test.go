@@ -15,12 +15,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
 // buildDir holds the guests that the tests build, each once.
 var buildDir string
 
 func TestMain(m *testing.M) {
+	compile.Main()
 	dir, err := os.MkdirTemp("", "guests")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

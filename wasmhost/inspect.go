@@ -58,6 +58,7 @@ func inspect(module []byte, limits Limits) (Info, *meter.Module, error) {
 		MemoryPages: int(limits.Memory / pageSize),
 
 		TableElements: limits.Table,
+		CompileTime:   limits.CompileTime,
 	})
 	if err != nil {
 		return info, nil, fmt.Errorf("%w: %w", ErrModule, inOurWords(err))
@@ -88,6 +89,7 @@ var ourLimits = strings.NewReplacer(
 	"the limit ModuleSize", "limits.module_size",
 	"the limit MemoryPages", "limits.memory",
 	"the limit TableElements", "limits.table",
+	"the limit CompileTime", "limits.compile_time",
 )
 
 // inOurWords lets the meter's advice name the limits of a filter, and gives some

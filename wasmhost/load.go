@@ -88,7 +88,7 @@ func (h *Host) prepare(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.compile(ctx, info.SHA256, m.Bytes, limits.Memory)
+	p, err := h.compile(ctx, m.Bytes, limits)
 	if err != nil {
 		return nil, err
 	}

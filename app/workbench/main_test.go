@@ -7,12 +7,17 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
 // bench is shared by the tests; each module is compiled once.
 var bench *Workbench
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	compile.Main()
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	ctx := context.Background()

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
 // Exit codes. A supervisor should not restart after exitUsage.
@@ -24,6 +26,7 @@ const (
 )
 
 func main() {
+	compile.Main() // first, and alone, if this is a process that compiles
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -12,11 +12,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
 // TestMain runs the tests, or, under the command's name, the command itself: a
 // link to the test binary is what scripts run as "router".
 func TestMain(m *testing.M) {
+	compile.Main()
 	if filepath.Base(os.Args[0]) == "router" {
 		main()
 		return

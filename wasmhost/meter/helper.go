@@ -10,8 +10,6 @@ const (
 	helperElements             // charges for n table elements, returns n
 	helperGrow                 // grows the memory by n pages and charges, returns the result
 	helperException            // charges for a throw or a handler and calls the fuel function
-	helperFill                 // memory.fill in pieces
-	helperCopy                 // memory.copy in pieces
 )
 
 // name is what a trace calls the helper.
@@ -23,10 +21,6 @@ func (k helperKind) name() string {
 		return FuelModule + ".charge_elements"
 	case helperException:
 		return FuelModule + ".exception"
-	case helperFill:
-		return FuelModule + ".memory_fill"
-	case helperCopy:
-		return FuelModule + ".memory_copy"
 	}
 	return FuelModule + ".memory_grow"
 }
@@ -50,13 +44,10 @@ func (m *module) helper(k helperKind) uint32 {
 }
 
 // helperType returns the type of a helper in the metered module: that of the
-// fuel function, (i32) -> (i32), or (i32 i32 i32) -> ().
+// fuel function, or (i32) -> (i32).
 func (m *module) helperType(k helperKind) uint32 {
-	switch k {
-	case helperException:
+	if k == helperException {
 		return uint32(len(m.types))
-	case helperFill, helperCopy:
-		return uint32(len(m.types)) + 2
 	}
 	return uint32(len(m.types)) + 1
 }
@@ -76,9 +67,6 @@ func (m *module) appendHelper(dst []byte, k helperKind) []byte {
 	body := []byte{2, 2, byte(I32), 1, byte(I64)}
 	result := byte(0)
 	switch k {
-	case helperFill, helperCopy:
-		body = m.appendPieces(nil, k)
-		return append(appendU32(dst, uint32(len(body))), body...)
 	case helperBytes:
 		// units = min(n/64, memory.size*1024) + 1
 		body = append(body,
@@ -127,20 +115,8 @@ func (m *module) appendPayment(dst []byte, local uint32) []byte {
 	dst = appendU32(append(dst, opI64Sub, opLocalTee), local)
 	dst = appendU32(append(dst, opGlobalSet), m.fuelGlobal())
 	dst = appendU32(append(dst, opLocalGet), local)
-	return m.appendCheck(append(dst, opI64Const, 0, opI64LtS))
-}
-
-// appendCheck appends code that calls the fuel function if the condition on the
-// stack holds.
-func (m *module) appendCheck(dst []byte) []byte {
-	return append(appendU32(append(dst, opIf, blockEmpty, opCall), uint32(m.importedFuncs)), opEnd)
-}
-
-// appendPrice appends code that takes one unit, to be written over, from the
-// credit without a look at what is left.
-func (m *module) appendPrice(dst []byte) []byte {
-	dst = appendU32(append(dst, opGlobalGet), m.fuelGlobal())
-	return appendU32(append(dst, opI64Const, 1, opI64Sub, opGlobalSet), m.fuelGlobal())
+	dst = append(dst, opI64Const, 0, opI64LtS, opIf, blockEmpty, opCall)
+	return append(appendU32(dst, uint32(m.importedFuncs)), opEnd)
 }
 
 func appendS64(b []byte, v int64) []byte {
