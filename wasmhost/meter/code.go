@@ -26,12 +26,13 @@ const (
 // the instructions since the last charge on the dearest path to a place.
 type frame struct {
 	kind    shape
+	short   bool // of a loop
 	typ     typeInfo
 	base    int32  // height of the operand stack below the block
 	entry   uint32 // at the start of an if, from where its else or its end may follow
 	out     uint32 // at the branches to the end of the block
 	due     uint32 // of a loop, at the branches to its start
-	units   int    // of a loop, where in coder.out its price stands
+	units   int32  // of a loop, where in coder.out its price stands
 	clauses int32  // of a try_table, where its own begin in coder.clauses
 }
 
@@ -177,7 +178,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			typ, p = m.blockType(b, p)
 			c.open(info.shape, typ, at)
 			if info.shape == shapeLoop {
-				out = c.loop(append(out, b[from:p]...))
+				out = c.loop(append(out, b[from:p]...), c.short(b, p))
 				from = p
 			}
 		case shapeElse:
@@ -196,10 +197,22 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			var depth uint32
 			depth, p = leb(b, p)
 			c.branch(depth, at)
-			if info.shape == shapeBr {
+			if c.returns(depth) {
+				out = append(out, b[from:at]...)
+				if from = p; op == opBr {
+					out = c.goBack(out, depth, at)
+				} else {
+					out = c.goBackIf(out, depth, at)
+				}
+			}
+			if op == opBr {
 				c.leave()
 			}
 		case shapeBrTable:
+			if c.anyReturns(b, p) {
+				out = c.checked(append(out, b[from:at]...), at)
+				from = at
+			}
 			p = c.branches(b, p)
 			c.leave()
 		case shapeStop:
@@ -273,9 +286,11 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 				c.height++
 			}
 			if charged != helperNone {
-				out = append(append(out, b[from:at]...), opCall)
-				out = appendU32(out, m.helper(charged))
+				out = m.appendCallHelper(append(out, b[from:at]...), charged)
 				from = at
+			}
+			if charged == helperFill || charged == helperCopy {
+				from = p
 			}
 		default:
 			refuseOpcode(op, at)

@@ -56,11 +56,15 @@ func (c *coder) depart() {
 }
 
 // loop appends the charge of the loop that was just opened.
-func (c *coder) loop(out []byte) []byte {
+func (c *coder) loop(out []byte, short bool) []byte {
 	f := &c.frames[len(c.frames)-1]
-	f.units = len(out) + c.units
+	f.units = int32(len(out) + c.units)
+	if f.short = short; short {
+		c.leading = false
+		return c.m.appendPrice(out)
+	}
 	if c.leading { // and nothing ran before it that has been charged for
-		c.first, c.leading = f.units, false
+		c.first, c.leading = int(f.units), false
 	}
 	return append(out, c.charge...)
 }

@@ -41,7 +41,7 @@ var corpus = []struct {
 		name: "control",
 		calls: calls("swap 1 2", "sum 10", "sum 100000", "carry 10", "switch 0", "switch 1", "switch 2", "switch 9",
 			"primes 1000", "pick 1 2 0", "pick 1 2 1", "dead", "trap 5", "trap 0", "sat 9221120237041090560", "ext 200"),
-		units: []int64{1, 10, 100000, 4, 1, 1, 1, 1, 6456, 1, 1, 1, 1, 1, 1, 1},
+		units: []int64{1, 11, 100001, 5, 1, 1, 1, 1, 6457, 1, 1, 1, 1, 1, 1, 1},
 	},
 	{
 		name: "bulk",
@@ -54,6 +54,15 @@ var corpus = []struct {
 			17, 1, 1, 1, 9, 1, 2, 1, 1, 2, 2, 1026, 1026, 1, 2050, 1, 2, 2, 2, 1026, 1, 2, 2, 2, 2, 8194, 1, 1,
 			2, 2, 2, 2, 1, 1, 3, 1, 2, 14, 8194, 1, 1, 1, 1, 2,
 		},
+	},
+	{
+		name: "pieces",
+		calls: calls("seed 1", "sum",
+			"fill 0 7 262144", "sum", "fill 1 8 262145", "sum", "fill 3 9 1310717", "sum", "fill 3 9 1310718", "sum", "fill 0 1 4294967295", "sum",
+			"seed 2", "copy 1 0 1000000", "sum", "copy 0 1 1000000", "sum", "copy 0 0 1310720", "sum", "copy 1000 5 1309720", "sum", "copy 5 1000 1309720", "sum",
+			"copy 300000 0 1010720", "sum", "copy 0 300000 1010720", "sum", "copy 700000 0 600000", "sum",
+			"copy 5 1000 1309721", "sum", "copy 1000 5 1309721", "sum", "copy 0 4294967295 300000", "sum", "copy 4294967295 0 300000", "sum",
+			"copy 0 1310720 0", "copy 0 1310721 0", "fill 1310720 1 0", "fill 1310721 1 0"),
 	},
 	{
 		name:  "simd",

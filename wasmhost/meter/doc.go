@@ -51,7 +51,8 @@
 //     dearest of them is worth, at most 9. Calls count as 16 instructions there, ref.func as 64,
 //     loads, stores, vectors, divisions, remainders and floating-point
 //     arithmetic as 4;
-//   - memory.fill, memory.copy, memory.init: 1 per 64 bytes, rounded down, and 1;
+//   - memory.fill, memory.copy, memory.init: 1 per 64 bytes, rounded down, and 1.
+//     The first two are done in pieces of 256 KiB, and each costs 1 more;
 //   - memory.grow: 1, and 1024 per page when it succeeded;
 //   - table.fill, table.copy, table.init, table.grow: 1 per 8 elements, rounded
 //     down, and 1;
@@ -65,10 +66,11 @@
 //
 // Imported functions keep their indices, all others move up by one; references
 // to them are renumbered wherever they occur. Every function gets one local more
-// and the charges; a few functions that charge for bulk operations and exceptions
-// are appended. A try_table becomes a block, and the calls and throws in it get a
-// try_table each: see exception.go for what that mends. The maxima of memories and
-// tables are lowered to the limits. Custom sections are dropped, except for
+// and the charges, or two for the branches of short loops; a few functions that
+// charge for bulk operations and exceptions, or do them in pieces, are appended. A
+// try_table becomes a block, and the calls and throws in it get a try_table each:
+// see exception.go for what that mends. The maxima of memories and tables are
+// lowered to the limits. Custom sections are dropped, except for
 // function names when these are well-formed. All else is kept byte for byte, and
 // the output depends on the input and the limits alone.
 //

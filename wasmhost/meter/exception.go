@@ -236,5 +236,5 @@ func (c *coder) throw(out, b []byte, at int) ([]byte, int) {
 // exnType returns the type (exnref) -> () of the metered module.
 func (m *module) exnType() uint32 {
 	m.exnTyped = true
-	return uint32(len(m.types)) + 2
+	return uint32(len(m.types)) + 3
 }

@@ -10,6 +10,8 @@ const (
 	helperElements             // charges for n table elements, returns n
 	helperGrow                 // grows the memory by n pages and charges, returns the result
 	helperException            // charges for a throw or a handler and calls the fuel function
+	helperFill                 // memory.fill in pieces
+	helperCopy                 // memory.copy in pieces
 )
 
 // name is what a trace calls the helper.
@@ -21,6 +23,10 @@ func (k helperKind) name() string {
 		return FuelModule + ".charge_elements"
 	case helperException:
 		return FuelModule + ".exception"
+	case helperFill:
+		return FuelModule + ".memory_fill"
+	case helperCopy:
+		return FuelModule + ".memory_copy"
 	}
 	return FuelModule + ".memory_grow"
 }
@@ -44,10 +50,13 @@ func (m *module) helper(k helperKind) uint32 {
 }
 
 // helperType returns the type of a helper in the metered module: that of the
-// fuel function, or (i32) -> (i32).
+// fuel function, (i32) -> (i32), or (i32 i32 i32) -> ().
 func (m *module) helperType(k helperKind) uint32 {
-	if k == helperException {
+	switch k {
+	case helperException:
 		return uint32(len(m.types))
+	case helperFill, helperCopy:
+		return uint32(len(m.types)) + 2
 	}
 	return uint32(len(m.types)) + 1
 }
@@ -67,6 +76,9 @@ func (m *module) appendHelper(dst []byte, k helperKind) []byte {
 	body := []byte{2, 2, byte(I32), 1, byte(I64)}
 	result := byte(0)
 	switch k {
+	case helperFill, helperCopy:
+		body = m.appendPieces(nil, k)
+		return append(appendU32(dst, uint32(len(body))), body...)
 	case helperBytes:
 		// units = min(n/64, memory.size*1024) + 1
 		body = append(body,
@@ -115,8 +127,20 @@ func (m *module) appendPayment(dst []byte, local uint32) []byte {
 	dst = appendU32(append(dst, opI64Sub, opLocalTee), local)
 	dst = appendU32(append(dst, opGlobalSet), m.fuelGlobal())
 	dst = appendU32(append(dst, opLocalGet), local)
-	dst = append(dst, opI64Const, 0, opI64LtS, opIf, blockEmpty, opCall)
-	return append(appendU32(dst, uint32(m.importedFuncs)), opEnd)
+	return m.appendCheck(append(dst, opI64Const, 0, opI64LtS))
+}
+
+// appendCheck appends code that calls the fuel function if the condition on the
+// stack holds.
+func (m *module) appendCheck(dst []byte) []byte {
+	return append(appendU32(append(dst, opIf, blockEmpty, opCall), uint32(m.importedFuncs)), opEnd)
+}
+
+// appendPrice appends code that takes one unit, to be written over, from the
+// credit without a look at what is left.
+func (m *module) appendPrice(dst []byte) []byte {
+	dst = appendU32(append(dst, opGlobalGet), m.fuelGlobal())
+	return appendU32(append(dst, opI64Const, 1, opI64Sub, opGlobalSet), m.fuelGlobal())
 }
 
 func appendS64(b []byte, v int64) []byte {

@@ -93,12 +93,25 @@ const (
 	opI32Eq       = 0x46
 	opI32LtU      = 0x49
 	opI64LtS      = 0x53
+	opI64GeS      = 0x59
 	opI32Shl      = 0x74
 	opI32ShrU     = 0x76
 	opI64Add      = 0x7c
 	opI64Sub      = 0x7d
 	opI64Shl      = 0x86
 	opI64ExtendU  = 0xad
+	opBr          = 0x0c
+	opElse        = 0x05
+	opBrIf        = 0x0d
+	opReturn      = 0x0f
+	opI32Eqz      = 0x45
+	opI32GtU      = 0x4b
+	opI32LeU      = 0x4d
+	opI32Add      = 0x6a
+	opI32Sub      = 0x6b
+	opI32Or       = 0x72
+	opI64LeU      = 0x58
+	opI64ShrU     = 0x88
 	opRefNull     = 0xd0
 	opRefFunc     = 0xd2
 

@@ -130,7 +130,8 @@ func skipVector(b []byte, p int) (uint32, int) {
 
 // skipBulk skips the sub-opcode of a bulk or saturating instruction and its
 // immediates, and says which helper charges for it. In all of them the length is
-// the topmost operand, which is what a helper takes and returns.
+// the topmost operand, which is what a helper takes and returns that does not do
+// all of the work.
 func (m *module) skipBulk(b []byte, p int) (helperKind, int) {
 	at := p
 	op, p := leb(b, p)
@@ -147,9 +148,9 @@ func (m *module) skipBulk(b []byte, p int) (helperKind, int) {
 		m.needData(i, at)
 		return helperNone, p
 	case bulkMemoryCopy:
-		return helperBytes, m.skipMemory(b, m.skipMemory(b, p))
+		return helperCopy, m.skipMemory(b, m.skipMemory(b, p))
 	case bulkMemoryFill:
-		return helperBytes, m.skipMemory(b, p)
+		return helperFill, m.skipMemory(b, p)
 	case bulkTableInit:
 		i, p = leb(b, p)
 		m.needElement(i, at)

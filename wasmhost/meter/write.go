@@ -39,9 +39,10 @@ func (m *module) writeBeforeCode() []byte {
 	types, added := []byte{
 		0x60, 0, 0, // of the fuel function
 		0x60, 1, byte(I32), 1, byte(I32), // of helpers
-	}, 2
+		0x60, 3, byte(I32), byte(I32), byte(I32), 0, // of helpers that work in pieces
+	}, 3
 	if m.exnTyped {
-		types, added = append(types, 0x60, 1, byte(ExnRef), 0), 3
+		types, added = append(types, 0x60, 1, byte(ExnRef), 0), 4
 	}
 	out = m.appendVector(out, secType, len(m.types), m.body(secType), types, added)
 
