@@ -522,13 +522,13 @@
   (func $rt_step (global.set $rt_p (i32.add (global.get $rt_p) (i32.const 1))))
 
   (func $rt_space
-    (local $c i32)
     (loop $next
-      (local.set $c (call $rt_peek))
-      (if (i32.or
-            (i32.or (i32.eq (local.get $c) (i32.const 32)) (i32.eq (local.get $c) (i32.const 9)))
-            (i32.or (i32.eq (local.get $c) (i32.const 10)) (i32.eq (local.get $c) (i32.const 13))))
-        (then (call $rt_step) (br $next)))))
+      (if (call $rt_is_space (call $rt_peek)) (then (call $rt_step) (br $next)))))
+
+  (func $rt_is_space (param $c i32) (result i32)
+    (i32.or
+      (i32.or (i32.eq (local.get $c) (i32.const 32)) (i32.eq (local.get $c) (i32.const 9)))
+      (i32.or (i32.eq (local.get $c) (i32.const 10)) (i32.eq (local.get $c) (i32.const 13)))))
 
   ;; Goes to the member or element of the container at hand: 1 there, 0 absent, -1
   ;; malformed.
@@ -619,7 +619,7 @@
   ;; Reads the value at hand and returns what it is; 0, without moving, when it is
   ;; malformed.
   (func $rt_value (result i32)
-    (local $start i32) (local $c i32) (local $kind i32) (local $depth i32)
+    (local $start i32) (local $p i32) (local $c i32) (local $kind i32) (local $depth i32)
     (local.set $start (global.get $rt_p))
     (local.set $kind (call $rt_peek))
     (if (i32.eq (local.get $kind) (i32.const 34))
@@ -628,35 +628,39 @@
         (return (select (i32.const 92) (i32.const 34) (global.get $rt_esc)))))
     (if (i32.eq (i32.or (local.get $kind) (i32.const 32)) (i32.const 123))
       (then
+        (local.set $p (local.get $start))
         (block $bad
           (loop $next
-            (local.set $c (call $rt_peek))
-            (br_if $bad (i32.ge_u (global.get $rt_p) (global.get $rt_e)))
+            (br_if $bad (i32.ge_u (local.get $p) (global.get $rt_e)))
+            (local.set $c (i32.load8_u (local.get $p)))
             (if (i32.eq (local.get $c) (i32.const 34))
-              (then (br_if $bad (i32.eqz (call $rt_string))) (br $next)))
-            (call $rt_step)
+              (then
+                (global.set $rt_p (local.get $p))
+                (br_if $bad (i32.eqz (call $rt_string)))
+                (local.set $p (global.get $rt_p))
+                (br $next)))
+            (local.set $p (i32.add (local.get $p) (i32.const 1)))
             (local.set $c (i32.or (local.get $c) (i32.const 32)))
-            (if (i32.eq (local.get $c) (i32.const 123))
-              (then (local.set $depth (i32.add (local.get $depth) (i32.const 1)))))
-            (if (i32.eq (local.get $c) (i32.const 125))
-              (then (local.set $depth (i32.sub (local.get $depth) (i32.const 1)))))
+            (local.set $depth
+              (i32.add (local.get $depth)
+                (i32.sub (i32.eq (local.get $c) (i32.const 123)) (i32.eq (local.get $c) (i32.const 125)))))
             (br_if $next (local.get $depth)))
+          (global.set $rt_p (local.get $p))
           (global.set $rt_vp (local.get $start))
-          (global.set $rt_vn (i32.sub (global.get $rt_p) (local.get $start)))
+          (global.set $rt_vn (i32.sub (local.get $p) (local.get $start)))
           (return (local.get $kind)))
         (global.set $rt_p (local.get $start))
         (return (i32.const 0))))
-    (loop $scalar
-      (local.set $c (call $rt_peek))
-      (if (i32.eqz
-            (i32.or
-              (i32.or
-                (i32.ge_u (global.get $rt_p) (global.get $rt_e))
-                (i32.or (i32.eq (local.get $c) (i32.const 44)) (i32.eq (i32.or (local.get $c) (i32.const 32)) (i32.const 125))))
-              (i32.or
-                (i32.or (i32.eq (local.get $c) (i32.const 32)) (i32.eq (local.get $c) (i32.const 9)))
-                (i32.or (i32.eq (local.get $c) (i32.const 10)) (i32.eq (local.get $c) (i32.const 13))))))
-        (then (call $rt_step) (br $scalar))))
+    (local.set $p (local.get $start))
+    (block $end
+      (loop $scalar
+        (br_if $end (i32.ge_u (local.get $p) (global.get $rt_e)))
+        (local.set $c (i32.load8_u (local.get $p)))
+        (br_if $end (i32.or (i32.eq (local.get $c) (i32.const 44)) (i32.eq (i32.or (local.get $c) (i32.const 32)) (i32.const 125))))
+        (if (i32.le_u (local.get $c) (i32.const 32)) (then (br_if $end (call $rt_is_space (local.get $c)))))
+        (local.set $p (i32.add (local.get $p) (i32.const 1)))
+        (br $scalar)))
+    (global.set $rt_p (local.get $p))
     (global.set $rt_vp (local.get $start))
     (global.set $rt_vn (i32.sub (global.get $rt_p) (local.get $start)))
     (if (i32.or (i32.eq (local.get $kind) (i32.const 45)) (i32.lt_u (i32.sub (local.get $kind) (i32.const 48)) (i32.const 10)))

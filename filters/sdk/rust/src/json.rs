@@ -270,16 +270,17 @@ fn string_end(doc: &[u8], mut i: usize) -> Option<(usize, bool)> {
 fn container_end(doc: &[u8], mut i: usize) -> Option<usize> {
     let mut depth = 0u32;
     loop {
-        match doc.get(i)? {
-            b'"' => i = string_end(doc, i + 1)?.0,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(i + 1);
-                }
+        let c = *doc.get(i)?;
+        if c == b'"' {
+            i = string_end(doc, i + 1)?.0;
+        } else if c | 0x20 == b'{' {
+            // { or [
+            depth += 1;
+        } else if c | 0x20 == b'}' {
+            depth -= 1;
+            if depth == 0 {
+                return Some(i + 1);
             }
-            _ => {}
         }
         i += 1;
     }
