@@ -66,6 +66,10 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 bench: ## run every Go benchmark
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
+.PHONY: yardstick
+yardstick: deps ## measure filter calls beside raw wazero and the Extism SDK
+	cd wasmhost/yardstick && $(GO) vet . && $(GO) run . $(YARDSTICK)
+
 .PHONY: wasm
 wasm: deps ## build the filter modules from their sources
 	filters/build.sh
