@@ -1,0 +1,102 @@
+package workbench
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wasmrouter/router/config"
+	"github.com/wasmrouter/router/filters"
+	"github.com/wasmrouter/router/internal/doctest"
+)
+
+func eachLanguage(t *testing.T, try func(t *testing.T, l Language, dir string)) {
+	for _, l := range Languages() {
+		if _, err := fs.Stat(filters.Sources(), "template/"+l.Name); err != nil {
+			continue
+		}
+		t.Run(l.Name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "orders")
+			if _, err := Scaffold(l.Name, "orders", dir); err != nil {
+				t.Fatal(err)
+			}
+			try(t, l, dir)
+		})
+	}
+}
+
+func TestFiltersOfTemplatesHaveTwentyLines(t *testing.T) {
+	eachLanguage(t, func(t *testing.T, l Language, dir string) {
+		found, sources, err := detect(dir)
+		if err != nil || found.Name != l.Name || len(sources) != 1 {
+			t.Fatalf("%s is found with %q, %v", found.Name, sources, err)
+		}
+		lines := 0
+		for line := range strings.Lines(readFile(t, filepath.Join(dir, sources[0]))) {
+			line = strings.TrimSpace(line)
+			if line != "" && !strings.HasPrefix(line, "//") && !strings.HasPrefix(line, ";;") {
+				lines++
+			}
+		}
+		if lines > 20 {
+			t.Errorf("%s has %d lines, blank ones and comments not counted; 20 are promised", sources[0], lines)
+		}
+	})
+}
+
+// What the project says about itself can be copied to a router.toml.
+func TestTablesOfProjectsFitIntoRouterTOML(t *testing.T) {
+	const route = "[routes.r]\nlisten = \"q\"\nsend = [\"queue:x\"]\nfilters = [\"orders\"]\nallow = [\"queue:*\"]\n"
+	dir := filepath.Join(t.TempDir(), "orders")
+	if _, err := Scaffold("c", "orders", dir); err != nil {
+		t.Fatal(err)
+	}
+	table := readFile(t, filepath.Join(dir, config.FilterFileName))
+	if strings.Contains(table, "{{") {
+		t.Errorf("a placeholder is left in:\n%s", table)
+	}
+	for _, comments := range []bool{true, false} {
+		if !comments { // the defaults that it shows are keys, too
+			table = strings.NewReplacer("# limits =", "limits =", "# grants =", "grants =").Replace(table)
+		}
+		if _, warnings, err := config.Parse("router.toml", []byte("[filters.orders]\n"+table+route), dir); err != nil || warnings != nil {
+			t.Errorf("%v, %v\n%s", warnings, err, table)
+		}
+	}
+	blocks, err := doctest.Language("toml", filepath.Join(dir, "README.md"))
+	if err != nil || len(blocks) != 1 {
+		t.Fatalf("%d blocks, %v", len(blocks), err)
+	}
+	if _, warnings, err := config.Parse("router.toml", []byte(blocks[0].Text+route), dir); err != nil || warnings != nil {
+		t.Errorf("%v, %v\n%s", warnings, err, blocks[0].Text)
+	}
+}
+
+// The same sources give the same module wherever they lie.
+func TestBuildsAreReproducible(t *testing.T) {
+	eachLanguage(t, func(t *testing.T, l Language, dir string) {
+		other := filepath.Join(t.TempDir(), "some", "where", "else")
+		if _, err := Scaffold(l.Name, "orders", other); err != nil {
+			t.Fatal(err)
+		}
+		var messages bytes.Buffer
+		one, err := Build(t.Context(), dir, BuildOptions{Messages: &messages})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, &messages)
+		}
+		two, err := Build(t.Context(), other, BuildOptions{Messages: io.Discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if messages.Len() > 0 {
+			t.Errorf("the compiler has something to say about the template:\n%s", &messages)
+		}
+		if one.SHA256 != two.SHA256 {
+			t.Errorf("two builds have the sums %s and %s", one.SHA256, two.SHA256)
+		}
+	})
+}
