@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,4 +100,31 @@ func TestBuildsAreReproducible(t *testing.T) {
 			t.Errorf("two builds have the sums %s and %s", one.SHA256, two.SHA256)
 		}
 	})
+}
+
+// A router that reads the module meanwhile gets the old one or the new one.
+func TestModulesAreReplacedWhole(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new", "m.wasm")
+	if err := replace(file, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	open, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	if err := replace(file, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(open)
+	if err != nil || string(text) != "old" || readFile(t, file) != "new" {
+		t.Errorf("who had it open reads %q, %v; who opens it %q", text, err, readFile(t, file))
+	}
+	entries, err := os.ReadDir(filepath.Dir(file))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%d files are left, %v", len(entries), err)
+	}
+	if err := replace(filepath.Join(file, "below"), nil); err == nil {
+		t.Error("a file has become a directory")
+	}
 }

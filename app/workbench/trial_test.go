@@ -257,6 +257,9 @@ func TestIdentityIsBuiltFromItsSource(t *testing.T) {
 }
 
 func TestEveryGrantCanBeGiven(t *testing.T) {
+	if diff := cmp.Diff([]string{"clock", "kv", "metrics", "random"}, Grants()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
 	for _, name := range Grants() {
 		var g config.Grants
 		if err := give(&g, name); err != nil || g == (config.Grants{}) {
