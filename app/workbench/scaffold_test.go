@@ -3,22 +3,22 @@ package workbench
 import (
 	"bytes"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasmrouter/router/config"
-	"github.com/wasmrouter/router/filters"
 	"github.com/wasmrouter/router/internal/doctest"
+	"github.com/wasmrouter/router/router"
 )
 
+// eachLanguage tries a new project of each language.
 func eachLanguage(t *testing.T, try func(t *testing.T, l Language, dir string)) {
 	for _, l := range Languages() {
-		if _, err := fs.Stat(filters.Sources(), "template/"+l.Name); err != nil {
-			continue
-		}
 		t.Run(l.Name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "orders")
@@ -99,7 +99,46 @@ func TestBuildsAreReproducible(t *testing.T) {
 		if one.SHA256 != two.SHA256 {
 			t.Errorf("two builds have the sums %s and %s", one.SHA256, two.SHA256)
 		}
+		tellTextFromBytes(t, dir)
 	})
+}
+
+// tellTextFromBytes tests what each SDK sets a header to: a text, or bytes when
+// it is not UTF-8.
+func tellTextFromBytes(t *testing.T, dir string) {
+	t.Helper()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := bench.load(t.Context(), s, nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, text := range []string{
+		"", "plain", "\x7f", "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x80", "\xc2\x41", "\xdf\xbf", "\xe0\x9f\xbf", "\xe0\xa0\x80", "a\xe2\x82",
+		"\xed\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80\x80", "\xf0\x90\x80", "\xf4\x8f\xbf\xbf",
+		"\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "grün \xf0\x9f\x98\x80 and more of it \xe2\x82\xac", "eight by\xc3tes",
+	} {
+		out, err := try(t.Context(), l.instance, []router.Stage{router.Decide}, &Message{body: []byte(`{"type":"` + text + `"}`)})
+		if err != nil || out.Err != nil {
+			t.Errorf("%q: %v, %v", text, err, out.Err)
+			continue
+		}
+		var want any = text
+		if !utf8.ValidString(text) {
+			want = []byte(text)
+		}
+		got, _ := out.After.Header("kind")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
 }
 
 // A router that reads the module meanwhile gets the old one or the new one.

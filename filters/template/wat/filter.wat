@@ -18,7 +18,6 @@
     (call $rt_json (call $rt_body) (call $rt_str (i32.const 3072)))
     (local.set $p (local.set $n (call $rt_json_text (i32.const 4096) (i32.const 1024))))
     (if (local.get $p)
-      (then (call $rt_set_header (call $rt_str (i32.const 1056)) (local.get $p) (local.get $n))
-        (drop (call $rt_target (call $rt_str (i32.const 2048)))))
+      (then (call $rt_set_header (call $rt_str (i32.const 1056)) (local.get $p) (local.get $n)) (drop (call $rt_target (call $rt_str (i32.const 2048)))))
       (else (call $rt_reject (call $rt_str (i32.const 1120)))))
     (call $rt_end)))
