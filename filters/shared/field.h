@@ -55,30 +55,36 @@ RF_API bool field_slot(rf_str name, rf_slot *out) {
     return false;
 }
 
-/* field_add reads one field of a setting. */
-RF_API bool field_add(const settings *s, rf_str key, fields *all, rf_str text) {
+/* field_read reads a field of a setting. */
+RF_API bool field_read(const settings *s, rf_str key, rf_str text, field *f) {
     rf_str from;
-    field f = {.text = text};
-    if (all->n == MAX_FIELDS) return st_refuse(s, key, RF_STR("write at most 16 fields"), RF_STR(""));
-    bool two = rf_cut(text, ':', &from, &f.name) && f.name.n > 0;
+    *f = (field){.text = text};
+    bool two = rf_cut(text, ':', &from, &f->name) && f->name.n > 0;
     if (rf_eq(text, RF_STR("routing_key"))) {
-        f.origin = FIELD_PROPERTY;
-        f.slot = RF_ROUTING_KEY;
+        f->origin = FIELD_PROPERTY;
+        f->slot = RF_ROUTING_KEY;
     } else if (two && rf_eq(from, RF_STR("body"))) {
-        f.origin = FIELD_BODY;
+        f->origin = FIELD_BODY;
     } else if (two && rf_eq(from, RF_STR("header"))) {
-        f.origin = FIELD_HEADER;
-        f.hash = rf_hash(f.name);
-        if (!rf_need_header(f.name)) return st_refuse(s, key, RF_STR("a header's name has at most 255 bytes"), f.name);
+        f->origin = FIELD_HEADER;
+        f->hash = rf_hash(f->name);
+        if (!rf_need_header(f->name))
+            return st_refuse(s, key, RF_STR("a header's name has at most 255 bytes, and at most 64 can be read"), f->name);
     } else if (two && rf_eq(from, RF_STR("property"))) {
-        f.origin = FIELD_PROPERTY;
-        if (!field_slot(f.name, &f.slot)) return st_refuse(s, key, RF_STR("write a property that there is"), f.name);
+        f->origin = FIELD_PROPERTY;
+        if (!field_slot(f->name, &f->slot)) return st_refuse(s, key, RF_STR("write a property that there is"), f->name);
     } else {
         return st_refuse(s, key, RF_STR("write body:PATH, header:NAME, property:NAME or routing_key"), text);
     }
-    if (all->n > 0) rf_add(&all->text, RF_STR(", "));
+    return true;
+}
+
+/* field_add reads one field of a setting that may hold several. */
+RF_API bool field_add(const settings *s, rf_str key, fields *all, rf_str text) {
+    if (all->n == MAX_FIELDS) return st_refuse(s, key, RF_STR("write at most 16 fields"), RF_STR(""));
+    if (!field_read(s, key, text, &all->at[all->n])) return false;
+    if (all->n++ > 0) rf_add(&all->text, RF_STR(", "));
     rf_add(&all->text, text);
-    all->at[all->n++] = f;
     return true;
 }
 
@@ -99,13 +105,16 @@ RF_API bool fields_read(const settings *s, rf_str key, fields *all) {
     return all->n > 0 || st_refuse(s, key, RF_STR("the array is empty"), RF_STR(""));
 }
 
-/* fields_need says what the router must hand over for the fields. */
+/* field_need says what the router must hand over for a field. */
+RF_API int64_t field_need(const field *f) {
+    return f->origin == FIELD_BODY     ? RF_NEED_BODY
+           : f->origin == FIELD_HEADER ? RF_NEED_HEADERS
+                                       : RF_NEED_PROPERTIES;
+}
+
 RF_API int64_t fields_need(const fields *all) {
     int64_t bits = 0;
-    for (uint32_t i = 0; i < all->n; i++)
-        bits |= all->at[i].origin == FIELD_BODY     ? RF_NEED_BODY
-                : all->at[i].origin == FIELD_HEADER ? RF_NEED_HEADERS
-                                                    : RF_NEED_PROPERTIES;
+    for (uint32_t i = 0; i < all->n; i++) bits |= field_need(&all->at[i]);
     return bits;
 }
 
@@ -132,6 +141,13 @@ RF_API bool field_get(const rf_msg *msg, const field *f, char *buf, uint32_t cap
     rf_add_int(&t, at);
     rf_error(out, RF_STR("malformed"), rf_text_str(&t));
     return false;
+}
+
+/* printable says whether a value of a message may stand in a reason, which must be UTF-8. */
+RF_API bool printable(rf_str s) {
+    for (uint32_t i = 0; i < s.n; i++)
+        if (s.p[i] < 0x20 || s.p[i] == 0x7f) return false; /* char is signed: not ASCII either */
+    return true;
 }
 
 #endif

@@ -187,18 +187,22 @@ RF_API int64_t st_duration(const settings *s, rf_str key, int64_t most_ms, rf_st
     return 0;
 }
 
-/* st_header returns the name of a header that a filter may set. */
-RF_API rf_str st_header(const settings *s, rf_str key, rf_str otherwise) {
+/* st_may_set tells whether a filter may set a header of that name. */
+RF_API bool st_may_set(rf_str name) {
     static const rf_str router = {"x-router-", 9};
-    rf_str name = st_text(s, key, otherwise);
     uint32_t same = 0;
     bool fit = name.n > 0 && name.n <= 255;
     for (uint32_t i = 0; i < name.n; i++) {
         if ((uint8_t)name.p[i] < 0x20 || name.p[i] == 0x7f) fit = false;
         if (same == i && i < router.n && (name.p[i] | 0x20) == (router.p[i] | 0x20)) same++;
     }
-    if (!fit || same == router.n || rf_eq(name, RF_STR("CC")) || rf_eq(name, RF_STR("BCC")))
-        st_refuse(s, key, RF_STR("write the name of a header that a filter may set"), name);
+    return fit && same != router.n && !rf_eq(name, RF_STR("CC")) && !rf_eq(name, RF_STR("BCC"));
+}
+
+/* st_header returns the name of a header that a filter may set. */
+RF_API rf_str st_header(const settings *s, rf_str key, rf_str otherwise) {
+    rf_str name = st_text(s, key, otherwise);
+    if (!st_may_set(name)) st_refuse(s, key, RF_STR("write the name of a header that a filter may set"), name);
     return name;
 }
 

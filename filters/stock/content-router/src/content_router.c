@@ -5,224 +5,145 @@
  * and puts it into a hash table, so that a call is: find the field, look it up,
  * return an address.
  */
-#include "router_filter.h"
+#include "field.h"
+#include "target.h"
 
-enum { MAX_ROUTES = 65536, MAX_ROUTE_BYTES = 16 * 1024 };
-
-typedef enum { FROM_BODY, FROM_HEADER, FROM_PROPERTY } origin;
+enum { MAX_ROUTES = 65536, MAX_LENGTHS = 64 };
 
 typedef struct {
     rf_str key; /* p is NULL in a free entry */
     uint32_t hash;
+    bool prefix; /* the key stands for all values that begin with it */
     rf_delta ops;
 } route;
 
-static origin field_origin;
-static rf_str field_name; /* JSON path or header name */
-static rf_str field_text; /* as configured, for reasons */
-static uint32_t field_hash;
-static rf_slot field_slot;
+static field by;
 
 static route *table;
 static uint32_t table_mask;
 
+/* The lengths that prefixes have, in ascending order. */
+static uint32_t lengths[MAX_LENGTHS], length_count;
+
 static enum { DEFAULT_REJECT, DEFAULT_DROP, DEFAULT_PASS, DEFAULT_ROUTE } fallback;
 static rf_delta fallback_ops;
 
-static const struct {
-    rf_str name;
-    rf_slot slot;
-} property_names[] = {
-#define P(name, slot) {{name, sizeof(name) - 1}, slot}
-    P("exchange", RF_EXCHANGE),
-    P("routing_key", RF_ROUTING_KEY),
-    P("content_type", RF_CONTENT_TYPE),
-    P("content_encoding", RF_CONTENT_ENCODING),
-    P("correlation_id", RF_CORRELATION_ID),
-    P("reply_to", RF_REPLY_TO),
-    P("message_id", RF_MESSAGE_ID),
-    P("type", RF_TYPE),
-    P("app_id", RF_APP_ID),
-    P("user_id", RF_USER_ID),
-    P("source", RF_SOURCE),
-    P("expiration", RF_EXPIRATION),
-#undef P
-};
+static const rf_str routes_key = {"routes", 6};
 
-static bool refuse(rf_delta *out, rf_str what, rf_str name) {
-    rf_text t = {0};
-    rf_add(&t, what);
-    rf_add(&t, name);
-    rf_error(out, RF_STR("config"), rf_text_str(&t));
-    return false;
+static route *slot_of(rf_str key, uint32_t hash, bool prefix) {
+    for (uint32_t i = hash & table_mask;; i = (i + 1) & table_mask) {
+        route *r = &table[i];
+        if (r->key.p == NULL || (r->hash == hash && r->prefix == prefix && rf_eq(r->key, key))) return r;
+    }
 }
 
-/* keep copies a JSON string, without escapes, to memory of its own. */
-static bool keep(rf_value v, rf_str *out) {
-    char *p = rf_alloc(v.text.n + 1);
-    return p != NULL && v.kind == RF_JSON_STRING && rf_json_unescape(v.text, p, v.text.n + 1, out);
-}
-
-static bool read_field(rf_str field, rf_delta *out) {
-    rf_str from, name;
-    field_text = field;
-    if (rf_eq(field, RF_STR("routing_key"))) {
-        field_origin = FROM_PROPERTY;
-        field_slot = RF_ROUTING_KEY;
-        return true;
-    }
-    if (!rf_cut(field, ':', &from, &name) || name.n == 0)
-        return refuse(out, RF_STR("field: write it as body:PATH, header:NAME, property:NAME or routing_key, not "), field);
-    field_name = name;
-    field_hash = rf_hash(name);
-    if (rf_eq(from, RF_STR("body"))) {
-        field_origin = FROM_BODY;
-        return true;
-    }
-    if (rf_eq(from, RF_STR("header"))) {
-        field_origin = FROM_HEADER;
-        return true;
-    }
-    if (!rf_eq(from, RF_STR("property"))) return refuse(out, RF_STR("field: cannot be read from "), from);
-    field_origin = FROM_PROPERTY;
-    for (uint32_t i = 0; i < sizeof property_names / sizeof *property_names; i++) {
-        if (!rf_eq(property_names[i].name, name)) continue;
-        field_slot = property_names[i].slot;
-        return true;
-    }
-    return refuse(out, RF_STR("field: no such property: "), name);
-}
-
-/* read_targets turns a target, or an array of targets, into a delta. */
-static bool read_targets(rf_value v, rf_str name, rf_delta *ops, rf_delta *out) {
-    static _Alignas(8) uint8_t space[MAX_ROUTE_BYTES];
-    rf_delta d = {space, 0, sizeof space, false};
-    rf_str target;
-    if (v.kind == RF_JSON_STRING) {
-        if (!keep(v, &target) || !rf_target(&d, target)) return refuse(out, RF_STR("not a target: "), v.text);
-    } else if (v.kind == RF_JSON_ARRAY) {
-        rf_json_iter it = rf_json_each(v);
-        rf_value e;
-        while (rf_json_next(&it, NULL, NULL, &e))
-            if (!keep(e, &target) || !rf_target(&d, target)) return refuse(out, RF_STR("not a target: "), e.text);
-    } else {
-        return refuse(out, RF_STR("a route is a target or an array of targets: "), name);
-    }
-    if (d.n == 0) return refuse(out, RF_STR("no target for "), name);
-    if (d.full) return refuse(out, RF_STR("too many targets for "), name);
-    d.p = rf_alloc(d.n);
-    if (d.p == NULL) return refuse(out, RF_STR("no memory for "), name);
-    __builtin_memcpy(d.p, space, d.n);
-    *ops = d;
+static bool add_length(uint32_t n) {
+    uint32_t i = length_count;
+    for (uint32_t k = 0; k < length_count; k++)
+        if (lengths[k] == n) return true;
+    if (length_count == MAX_LENGTHS) return false;
+    for (; i > 0 && lengths[i - 1] > n; i--) lengths[i] = lengths[i - 1];
+    lengths[i] = n;
+    length_count++;
     return true;
 }
 
-static route *slot_of(rf_str key, uint32_t hash) {
-    for (uint32_t i = hash & table_mask;; i = (i + 1) & table_mask) {
-        route *r = &table[i];
-        if (r->key.p == NULL || (r->hash == hash && rf_eq(r->key, key))) return r;
+/* take_star cuts the asterisk off a prefix, and the backslash off a value that
+   ends with an asterisk. */
+static bool take_star(rf_str *name) {
+    if (name->n == 0 || name->p[name->n - 1] != '*') return false;
+    if (name->n > 1 && name->p[name->n - 2] == '\\') {
+        char *p = rf_alloc(name->n - 1);
+        if (p == NULL) return false;
+        __builtin_memcpy(p, name->p, name->n - 2);
+        p[name->n - 2] = '*';
+        *name = rf_slice(p, name->n - 1);
+        return false;
     }
+    name->n--;
+    return true;
 }
 
-static bool read_routes(rf_value routes, rf_delta *out) {
-    rf_json_iter it = rf_json_each(routes);
-    rf_value v, key = {.kind = RF_JSON_STRING};
+static bool read_route(const settings *s, rf_value key, rf_value v) {
+    rf_text where = {0};
+    rf_str name;
+    rf_delta ops;
+    if (!st_keep(key, &name)) return st_refuse(s, routes_key, RF_STR("no memory for the table; raise limits.memory"), RF_STR(""));
+    rf_add(&where, RF_STR("routes."));
+    rf_add(&where, name);
+    if (!targets_read(s, rf_text_str(&where), RF_STR("write a target such as \"queue:orders\", or an array of targets"), v, &ops))
+        return false;
+    bool prefix = take_star(&name);
+    if (prefix && !add_length(name.n))
+        return st_refuse(s, routes_key, RF_STR("prefixes have at most 64 different lengths"), RF_STR(""));
+    uint32_t hash = rf_hash(name);
+    *slot_of(name, hash, prefix) = (route){name, hash, prefix, ops};
+    return true;
+}
+
+static bool read_routes(const settings *s) {
+    rf_value routes, v, key = {.kind = RF_JSON_STRING};
     uint32_t count = 0, size = 2;
+    if (!st_find(s, routes_key, &routes))
+        return st_refuse(s, routes_key, RF_STR("is missing: write for example routes = { created = \"queue:orders.created\" }"), RF_STR(""));
+    if (routes.kind != RF_JSON_OBJECT) return st_refuse(s, routes_key, RF_STR("write a table from values to targets"), routes.text);
+    rf_json_iter it = rf_json_each(routes);
     while (rf_json_next(&it, &key.text, &key.escaped, &v)) count++;
-    if (count == 0) return refuse(out, RF_STR("routes: the table is empty"), RF_STR(""));
-    if (count > MAX_ROUTES) return refuse(out, RF_STR("routes: more than 65536"), RF_STR(""));
+    if (count == 0) return st_refuse(s, routes_key, RF_STR("the table is empty"), RF_STR(""));
+    if (count > MAX_ROUTES) return st_refuse(s, routes_key, RF_STR("write at most 65536"), RF_STR(""));
     while (size < 2 * count) size *= 2;
     table = rf_alloc(size * (uint32_t)sizeof(route));
-    if (table == NULL) return refuse(out, RF_STR("routes: no memory for the table"), RF_STR(""));
+    if (table == NULL) return st_refuse(s, routes_key, RF_STR("no memory for the table; raise limits.memory"), RF_STR(""));
     for (uint32_t i = 0; i < size; i++) table[i].key.p = NULL;
     table_mask = size - 1;
     it = rf_json_each(routes);
-    while (rf_json_next(&it, &key.text, &key.escaped, &v)) {
-        rf_str name;
-        rf_delta ops;
-        if (!keep(key, &name)) return refuse(out, RF_STR("routes: no memory for "), key.text);
-        if (!read_targets(v, name, &ops, out)) return false;
-        uint32_t hash = rf_hash(name);
-        *slot_of(name, hash) = (route){name, hash, ops};
-    }
+    while (rf_json_next(&it, &key.text, &key.escaped, &v))
+        if (!read_route(s, key, v)) return false;
     return true;
 }
 
-static bool read_default(rf_value v, rf_delta *out) {
+static void read_default(const settings *s) {
+    rf_value v;
+    if (!st_find(s, RF_STR("default"), &v)) return;
     if (v.kind == RF_JSON_STRING) {
-        fallback = rf_eq(v.text, RF_STR("drop"))     ? DEFAULT_DROP
-                   : rf_eq(v.text, RF_STR("pass"))   ? DEFAULT_PASS
-                   : rf_eq(v.text, RF_STR("reject")) ? DEFAULT_REJECT
-                                                     : DEFAULT_ROUTE;
-        if (fallback != DEFAULT_ROUTE) return true;
+        fallback = rf_json_is(v.text, v.escaped, RF_STR("drop"))     ? DEFAULT_DROP
+                   : rf_json_is(v.text, v.escaped, RF_STR("pass"))   ? DEFAULT_PASS
+                   : rf_json_is(v.text, v.escaped, RF_STR("reject")) ? DEFAULT_REJECT
+                                                                     : DEFAULT_ROUTE;
+        if (fallback != DEFAULT_ROUTE) return;
     }
     fallback = DEFAULT_ROUTE;
-    return read_targets(v, RF_STR("default"), &fallback_ops, out);
+    targets_read(s, RF_STR("default"), RF_STR("write reject, drop, pass, a target such as \"queue:rest\", or an array of targets"), v,
+                 &fallback_ops);
 }
 
 RF_INIT(config, out) {
-    rf_value root, v, key = {.kind = RF_JSON_STRING};
-    rf_str field = {0};
-    bool have_routes = false;
-    if (rf_json_get(rf_body(config), RF_STR(""), &root) != RF_FOUND) root.kind = RF_JSON_NULL;
-    rf_json_iter it = rf_json_each(root);
-    while (rf_json_next(&it, &key.text, &key.escaped, &v)) {
-        if (rf_json_is(key.text, key.escaped, RF_STR("field"))) {
-            if (!keep(v, &field)) {
-                refuse(out, RF_STR("field: not a string"), RF_STR(""));
-                return;
-            }
-        } else if (rf_json_is(key.text, key.escaped, RF_STR("routes"))) {
-            if (!read_routes(v, out)) return;
-            have_routes = true;
-        } else if (rf_json_is(key.text, key.escaped, RF_STR("default"))) {
-            if (!read_default(v, out)) return;
-        } else {
-            refuse(out, RF_STR("unknown key (field, routes and default are known): "), key.text);
-            return;
-        }
-    }
-    if (field.n == 0)
-        refuse(out, RF_STR("field is missing: write for example field = \"body:type\""), RF_STR(""));
-    else if (!have_routes)
-        refuse(out, RF_STR("routes is missing: write for example routes = { created = \"queue:orders.created\" }"), RF_STR(""));
-    else
-        read_field(field, out);
-}
-
-RF_NEEDS(RF_STATELESS | (field_origin == FROM_BODY     ? RF_NEED_BODY
-                         : field_origin == FROM_HEADER ? RF_NEED_HEADERS
-                                                       : RF_NEED_PROPERTIES))
-
-/* find_value reads the field. False when the message has none (out is then
-   empty) or is malformed (out then holds an error). */
-static bool find_value(const rf_msg *msg, char *buf, uint32_t cap, rf_str *value, rf_delta *out) {
-    if (field_origin == FROM_PROPERTY) {
-        *value = rf_prop(msg, field_slot);
-        return value->n > 0;
-    }
-    if (field_origin == FROM_HEADER) {
-        rf_header h;
-        return rf_header_hashed(msg, field_name, field_hash, &h) && rf_header_text(h, buf, value);
-    }
+    settings s = st_open(config, out);
     rf_value v;
-    uint32_t at = 0;
-    switch (rf_json_find(rf_body(msg), field_name, &v, &at)) {
-    case RF_FOUND: return rf_json_text(v, buf, cap, value);
-    case RF_ABSENT: return false;
-    }
-    rf_text t = {0};
-    rf_add(&t, RF_STR("the body is not JSON: malformed at byte "));
-    rf_add_int(&t, at);
-    rf_error(out, RF_STR("malformed"), rf_text_str(&t));
-    return false;
+    st_known(&s, RF_STR("field routes default"));
+    if (st_find(&s, RF_STR("field"), &v))
+        field_read(&s, RF_STR("field"), st_text(&s, RF_STR("field"), RF_STR("")), &by);
+    else
+        st_refuse(&s, RF_STR("field"), RF_STR("is missing: write for example field = \"body:type\""), RF_STR(""));
+    if (st_ok(&s)) read_routes(&s);
+    if (st_ok(&s)) read_default(&s);
 }
 
-/* printable says whether a value may stand in a reason, which must be UTF-8. */
-static bool printable(rf_str s) {
-    for (uint32_t i = 0; i < s.n; i++)
-        if (s.p[i] < 0x20 || s.p[i] == 0x7f) return false; /* char is signed: not ASCII either */
-    return true;
+RF_NEEDS(RF_STATELESS | field_need(&by))
+
+/* find_route finds the entry of a value or, without one, that of the longest
+   prefix. */
+static const route *find_route(rf_str value) {
+    const route *best = NULL;
+    uint32_t h = 2166136261u, at = 0;
+    for (uint32_t k = 0; k < length_count && lengths[k] <= value.n; k++) {
+        for (; at < lengths[k]; at++) h = (h ^ (uint8_t)value.p[at]) * 16777619u;
+        const route *r = slot_of(rf_slice(value.p, at), h, true);
+        if (r->key.p != NULL) best = r;
+    }
+    for (; at < value.n; at++) h = (h ^ (uint8_t)value.p[at]) * 16777619u;
+    const route *r = slot_of(value, h, false);
+    return r->key.p != NULL ? r : best;
 }
 
 static void no_route(rf_delta *out, bool found, rf_str value) {
@@ -232,16 +153,11 @@ static void no_route(rf_delta *out, bool found, rf_str value) {
         return;
     }
     if (fallback == DEFAULT_PASS) return;
-    if (!found) {
-        rf_add(&t, RF_STR("no value of "));
-        rf_add(&t, field_text);
-    } else {
-        rf_add(&t, RF_STR("no route for "));
-        rf_add(&t, field_text);
-        if (printable(value)) {
-            rf_add(&t, RF_STR(" = "));
-            rf_add(&t, value);
-        }
+    rf_add(&t, found ? RF_STR("no route for ") : RF_STR("no value of "));
+    rf_add(&t, by.text);
+    if (found && printable(value)) {
+        rf_add(&t, RF_STR(" = "));
+        rf_add(&t, value);
     }
     rf_action(out, fallback == DEFAULT_DROP ? RF_STR("drop") : RF_STR("reject"), rf_text_str(&t));
 }
@@ -249,14 +165,11 @@ static void no_route(rf_delta *out, bool found, rf_str value) {
 RF_STAGE(decide, msg, out) {
     char buf[512];
     rf_str value = {0};
-    bool found = find_value(msg, buf, sizeof buf, &value, out);
+    bool found = field_get(msg, &by, buf, sizeof buf, &value, out);
     if (out->n > 0) return;
-    if (found) {
-        route *r = slot_of(value, rf_hash(value));
-        if (r->key.p != NULL) {
-            *out = r->ops;
-            return;
-        }
-    }
-    no_route(out, found, value);
+    const route *r = found ? find_route(value) : NULL;
+    if (r != NULL)
+        *out = r->ops;
+    else
+        no_route(out, found, value);
 }

@@ -3,8 +3,7 @@
  * the key decides.
  */
 #include "key.h"
-
-enum { MAX_TARGETS_BYTES = 4096 };
+#include "target.h"
 
 static fields key_fields;
 static uint64_t keep_below; /* of 2^32 */
@@ -52,15 +51,8 @@ static void read_keep(const settings *s) {
     keep_below = (uint64_t)(share * 4294967296.0 + 0.5);
 }
 
-static bool add_target(const settings *s, rf_delta *d, rf_value v) {
-    rf_str target = RF_STR("");
-    if (st_keep(v, &target) && rf_target(d, target)) return true;
-    return st_refuse(s, RF_STR("others"), RF_STR("write drop, mark, a target such as \"queue:rest\", or an array of targets"), v.text);
-}
-
 /* read_others turns targets into a finished change. */
 static void read_others(const settings *s) {
-    static _Alignas(8) uint8_t space[MAX_TARGETS_BYTES];
     rf_value v;
     if (!st_find(s, RF_STR("others"), &v)) return;
     if (v.kind == RF_JSON_STRING && rf_json_is(v.text, v.escaped, RF_STR("drop"))) return;
@@ -69,17 +61,7 @@ static void read_others(const settings *s) {
         return;
     }
     others = OTHERS_SEND;
-    targets = (rf_delta){space, 0, sizeof space, false};
-    if (v.kind != RF_JSON_ARRAY) {
-        add_target(s, &targets, v);
-        return;
-    }
-    rf_json_iter it = rf_json_each(v);
-    rf_value e;
-    while (rf_json_next(&it, NULL, NULL, &e))
-        if (!add_target(s, &targets, e)) return;
-    if (targets.n == 0 || targets.full)
-        st_refuse(s, RF_STR("others"), targets.full ? RF_STR("too many targets") : RF_STR("the array is empty"), RF_STR(""));
+    targets_read(s, RF_STR("others"), RF_STR("write drop, mark, a target such as \"queue:rest\", or an array of targets"), v, &targets);
 }
 
 RF_INIT(config, out) {
