@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,6 +63,7 @@ func run(m *testing.M) int {
 // built builds a module with a shell command that writes to $OUT.
 func built(t testing.TB, command string) []byte {
 	t.Helper()
+	sources(t)
 	out := filepath.Join(t.TempDir(), "f.wasm")
 	cmd := exec.Command("sh", "-ec", command)
 	cmd.Env = append(os.Environ(), "OUT="+out)
@@ -73,4 +75,22 @@ func built(t testing.TB, command string) []byte {
 		t.Fatal(err)
 	}
 	return module
+}
+
+// sources reads what filters are built from. go test keeps the result of a test
+// until a file changes that the test itself has read.
+func sources(t testing.TB) {
+	t.Helper()
+	for _, root := range []string{"guest", "../sdk"} {
+		err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			_, err = os.ReadFile(file)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
