@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,51 +12,137 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	amqp091 "github.com/rabbitmq/amqp091-go"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/wasmrouter/router/filters"
 	"github.com/wasmrouter/router/internal/rabbitnode"
 )
 
-// TestHostile runs filters that loop, eat memory, trap and recurse beside a
-// route that works: each of their messages becomes a dead letter that says why,
-// and the process lives. How late the other route's messages came is logged.
-func TestHostile(t *testing.T) {
-	const each = 10
+// hostileRoute is a route whose filter does harm.
+type hostileRoute struct {
+	name    string
+	module  []byte
+	limits  string
+	grants  string
+	reasons string // of its dead letters, one of these
+	count   int    // of messages
+	queue   string
+}
+
+// demoRoutes have the filters of router demo.
+func demoRoutes(t *testing.T) []hostileRoute {
+	t.Helper()
+	var routes []hostileRoute
 	// Only the endless one is to meet its time limit; the others have so much
 	// that they meet the limit they are made for, however busy the machine is.
-	hostile := map[string]struct{ reason, time string }{
-		"loop":   {"filter-deadline", "50ms"},
-		"hungry": {"filter-memory", "30s"},
-		"trap":   {"filter-trap", "30s"},
-		"deep":   {"filter-trap", "30s"},
+	for _, h := range []hostileRoute{
+		{name: "loop", limits: `time = "50ms"`, reasons: "filter-deadline"},
+		{name: "hungry", limits: `time = "30s"`, reasons: "filter-memory"},
+		{name: "trap", limits: `time = "30s"`, reasons: "filter-trap"},
+		{name: "deep", limits: `time = "30s"`, reasons: "filter-trap"},
+	} {
+		module, ok := filters.Lookup("demo:" + h.name)
+		if !ok {
+			t.Fatalf("there is no demo filter %s", h.name)
+		}
+		h.module, h.count = module, 10
+		routes = append(routes, h)
+	}
+	return routes
+}
+
+// suiteRoutes have the filters of the host's hostile suite that it stops: those
+// that it refuses cannot be in a configuration.
+func suiteRoutes(t *testing.T) []hostileRoute {
+	t.Helper()
+	const dir = "../wasmhost/testdata"
+	prelude, err := os.ReadFile(filepath.Join(dir, "prelude.wat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "hostile", "*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmp := t.TempDir()
+	var routes []hostileRoute
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range a.Files {
+			name, isText := strings.CutSuffix(f.Name, ".wat")
+			h := hostileRoute{name: name, limits: `time = "200ms", memory = "4MiB"`, count: 2}
+			for line := range strings.Lines(string(f.Data)) {
+				key, value, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, ";; ")), ": ")
+				switch key {
+				case "stopped":
+					for class := range strings.FieldsSeq(value) {
+						h.reasons += " filter-" + class
+					}
+				case "memory":
+					h.limits = fmt.Sprintf(`time = "200ms", memory = %q`, value)
+				case "output":
+					h.limits += fmt.Sprintf(`, output = %q`, value)
+				case "grants":
+					h.grants = value + " = true"
+				}
+				if !strings.HasPrefix(line, ";; ") {
+					break
+				}
+			}
+			if !isText || h.reasons == "" {
+				continue
+			}
+			src, out := filepath.Join(tmp, name+".wat"), filepath.Join(tmp, name+".wasm")
+			if err := os.WriteFile(src, []byte(strings.Replace(string(f.Data), ";; PRELUDE", string(prelude), 1)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if text, err := exec.CommandContext(t.Context(), "wat2wasm", src, "-o", out).CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", name, err, text)
+			}
+			if h.module, err = os.ReadFile(out); err != nil {
+				t.Fatal(err)
+			}
+			routes = append(routes, h)
+		}
+	}
+	return routes
+}
+
+// TestHostile runs every filter that does harm beside a route that works: each of
+// their messages becomes a dead letter that says why, and the process lives. How
+// late the other route's messages came, and how much memory the process took, is
+// logged.
+func TestHostile(t *testing.T) {
+	routes := append(demoRoutes(t), suiteRoutes(t)...)
+	if len(routes) < 60 {
+		t.Errorf("%d hostile filters are too few", len(routes))
 	}
 	n := rabbitnode.Shared(t)
 	c := dial(t, n)
 	in, out := rabbitnode.Queue(t, "in"), rabbitnode.Queue(t, "out")
 	c.declare(in, out)
 	text := chain("calm", in, out)
-	queues := map[string]string{}
-	modules := map[string][]byte{}
-	for name, h := range hostile {
-		module, ok := filters.Lookup("demo:" + name)
-		if !ok {
-			t.Fatalf("there is no demo filter %s", name)
-		}
-		queues[name], modules[name] = rabbitnode.Queue(t, name), module
-		c.declare(queues[name])
+	for i := range routes {
+		h := &routes[i]
+		h.queue = rabbitnode.Queue(t, h.name)
+		c.declare(h.queue)
 		text += fmt.Sprintf(`
 [filters.%[1]s]
 path = "%[1]s.wasm"
-limits = { time = "%[3]s", memory = "16MiB" }
+limits = { %[3]s }
+grants = { %[4]s }
 [routes.%[1]s]
 listen = "%[2]s"
 filters = ["%[1]s"]
 allow = ["queue:none"]
-`, name, queues[name], h.time)
+`, h.name, h.queue, h.limits, h.grants)
 	}
 	config := configFile(t, n.URL(), text)
-	for name, module := range modules {
-		if err := os.WriteFile(filepath.Join(filepath.Dir(config), name+".wasm"), module, 0o600); err != nil {
+	for _, h := range routes {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(config), h.name+".wasm"), h.module, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,12 +174,15 @@ allow = ["queue:none"]
 		return took
 	}
 	alone := probe(func(i int) bool { return i < 200 })
-	for name, queue := range queues {
+	for _, h := range routes {
 		var msgs []amqp091.Publishing
-		for i := range each {
-			msgs = append(msgs, amqp091.Publishing{DeliveryMode: amqp091.Persistent, Body: []byte(name), Headers: amqp091.Table{"id": int64(i)}})
+		for i := range h.count {
+			msgs = append(msgs, amqp091.Publishing{
+				DeliveryMode: amqp091.Persistent, Body: []byte(h.name),
+				Headers: amqp091.Table{"id": int64(i), "tenant": "acme", "nested": amqp091.Table{"a": []any{int64(1), "two"}}},
+			})
 		}
-		c.publish(queue, msgs...)
+		c.publish(h.queue, msgs...)
 	}
 	end := time.Now().Add(patience)
 	beside := probe(func(i int) bool {
@@ -102,8 +192,8 @@ allow = ["queue:none"]
 		if i%20 != 0 {
 			return true
 		}
-		for _, queue := range queues {
-			if left, err := n.QueueLen(t.Context(), queue); err != nil {
+		for _, h := range routes {
+			if left, err := n.QueueLen(t.Context(), h.queue); err != nil {
 				t.Fatal(err)
 			} else if left > 0 {
 				return true
@@ -116,18 +206,22 @@ allow = ["queue:none"]
 	if !p.alive() {
 		t.Fatal("the router ended")
 	}
-	for name, queue := range queues {
+	for _, h := range routes {
 		var want, got []string
-		for i := range each {
-			want = append(want, fmt.Sprintf("%d %s %s %s", i, name, hostile[name].reason, name))
+		for i := range h.count {
+			want = append(want, fmt.Sprintf("%d %s %s", i, h.name, h.name))
 		}
-		c.drain(queue+".dead", func(d amqp091.Delivery) {
-			got = append(got, fmt.Sprintf("%d %s %s %s", idOf(d), d.Body, reasonOf(d), d.Headers["x-router-filter"]))
+		c.drain(h.queue+".dead", func(d amqp091.Delivery) {
+			got = append(got, fmt.Sprintf("%d %s %s", idOf(d), d.Body, d.Headers["x-router-filter"]))
+			if !slices.Contains(strings.Fields(h.reasons), reasonOf(d)) {
+				t.Errorf("%s: a dead letter for %s, want%s: %v", h.name, reasonOf(d), h.reasons, d.Headers["x-router-error"])
+			}
 		})
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("dead letters of the filter %s (-want +got):\n%s", name, diff)
+			t.Errorf("dead letters of the filter %s (-want +got):\n%s", h.name, diff)
 		}
 	}
+	t.Logf("%d hostile filters in one process, which took %s at most", len(routes), p.peak())
 	p.terminate()
 }
 

@@ -241,6 +241,21 @@ func (p *process) kill() {
 }
 
 // alive reports whether the router still runs.
+// peak returns the most memory that the process has had, as the kernel writes it.
+func (p *process) peak() string {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return "?"
+}
+
 func (p *process) alive() bool {
 	select {
 	case <-p.done:
