@@ -124,7 +124,9 @@ fn block(n: u32, old: *mut u8, cap: u32) -> Option<*mut u8> {
     let pages = core::arch::wasm32::memory_size(0);
     if *top == 0 {
         // Of the linker's symbol only the address means something.
-        *top = (unsafe { core::ptr::addr_of!(__heap_base) } as u32 + 7) & !7;
+        #[allow(unused_unsafe)] // it is safe since Rust 1.82
+        let base = unsafe { core::ptr::addr_of!(__heap_base) };
+        *top = (base as u32 + 7) & !7;
     }
     let in_place = !old.is_null() && old as u32 + cap == *top;
     let start = if in_place { old as u32 } else { *top };
