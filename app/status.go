@@ -110,7 +110,7 @@ func filterStat(f wasmhost.Stat) telemetry.FilterStat {
 		s.Hooks = append(s.Hooks, telemetry.HookStat{Hook: stage.Stage.String(), Failures: stage.Failures, Duration: stage.Duration})
 	}
 	for _, m := range f.Metrics {
-		s.User = append(s.User, telemetry.UserMetric{Name: m.Name, Kind: telemetry.UserKind(m.Kind), Value: m.Value, Histogram: m.Histogram})
+		s.User = append(s.User, telemetry.UserMetric{Name: m.Name, Label: m.Label, Kind: telemetry.UserKind(m.Kind), Value: m.Value, Histogram: m.Histogram})
 	}
 	return s
 }

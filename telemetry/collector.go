@@ -69,9 +69,9 @@ func newDescs() *descs {
 	d.kvBytes = desc("filter_kv_bytes", "Bytes that the entries of a filter's cache count for.", "filter")
 	d.kvLookups = desc("filter_kv_lookups_total", "Look-ups in a filter's cache, by whether there was an entry.", "filter", "result")
 	d.kvEvictions = desc("filter_kv_evictions_total", "Living entries of a filter's cache that made room for others.", "filter")
-	d.userCounter = desc("filter_user_total", "Counters that filters define.", "filter", "name")
-	d.userGauge = desc("filter_user_value", "Gauges that filters define.", "filter", "name")
-	d.userTimes = desc("filter_user_seconds", "Histograms of seconds that filters define.", "filter", "name")
+	d.userCounter = desc("filter_user_total", "Counters that filters define.", "filter", "name", "label")
+	d.userGauge = desc("filter_user_value", "Gauges that filters define.", "filter", "name", "label")
+	d.userTimes = desc("filter_user_seconds", "Histograms of seconds that filters define.", "filter", "name", "label")
 
 	d.poolItems = desc("pool_items", "Items of a pool.", "pool", "state")
 	d.poolMax = desc("pool_max_items", "Most items that a pool may have.", "pool")
@@ -191,11 +191,11 @@ func (c *collector) filter(e *emitter, f *FilterStat) {
 	for _, u := range f.User[:min(len(f.User), maxSeries)] {
 		switch u.Kind {
 		case UserCounter:
-			e.counter(c.userCounter, u.Value, f.Name, u.Name)
+			e.counter(c.userCounter, u.Value, f.Name, u.Name, u.Label)
 		case UserGauge:
-			e.gauge(c.userGauge, u.Value, f.Name, u.Name)
+			e.gauge(c.userGauge, u.Value, f.Name, u.Name, u.Label)
 		case UserHistogram:
-			e.histogram(c.userTimes, u.Histogram, f.Name, u.Name)
+			e.histogram(c.userTimes, u.Histogram, f.Name, u.Name, u.Label)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func everything() source {
 			Recycled: map[string]uint64{"memory": 407, "calls": 419}, Failing: true, Backoff: 420 * time.Millisecond,
 			KV: &telemetry.KVStat{Entries: 411, Bytes: 412, Hits: 413, Misses: 414, Evictions: 415},
 			User: []telemetry.UserMetric{
-				{Name: "seen", Kind: telemetry.UserCounter, Value: 410},
+				{Name: "seen", Label: "created", Kind: telemetry.UserCounter, Value: 410},
 				{Name: "depth", Kind: telemetry.UserGauge, Value: -41.1},
 				{Name: "parse", Kind: telemetry.UserHistogram, Histogram: histogram(time.Second)},
 			},

@@ -84,6 +84,7 @@ const (
 // UserMetric is a metric that a filter defines.
 type UserMetric struct {
 	Name      string
+	Label     string // empty is none
 	Kind      UserKind
 	Value     float64              // of UserCounter and UserGauge
 	Histogram router.HistogramStat // of UserHistogram

@@ -1,7 +1,9 @@
 package wasmhost
 
 import (
+	"bytes"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,7 @@ const (
 // MetricStat is one metric of a filter at one moment.
 type MetricStat struct {
 	Name      string
+	Label     string // what stands behind the slash of the name that was given, if anything
 	Kind      MetricKind
 	Value     float64              // of Counter and Gauge
 	Histogram router.HistogramStat // of Duration
@@ -29,7 +32,7 @@ type MetricStat struct {
 
 const (
 	maxMetrics    = 64
-	maxMetricName = 64
+	maxMetricName = 64 // bytes of a name, and of a label
 )
 
 type metric struct {
@@ -78,7 +81,13 @@ func (m *guestMetrics) define(kind MetricKind, name []byte) int {
 	return len(list) - 1
 }
 
-func metricName(name []byte) bool {
+// metricName reports whether a text may name a metric: a name, and perhaps a
+// slash and a label.
+func metricName(text []byte) bool {
+	name, label, labelled := bytes.Cut(text, []byte{'/'})
+	if labelled && (len(label) == 0 || len(label) > maxMetricName || !validText(label)) {
+		return false
+	}
 	if len(name) == 0 || len(name) > maxMetricName || name[0] < 'a' || name[0] > 'z' {
 		return false
 	}
@@ -127,7 +136,8 @@ func (m *guestMetrics) stat() []MetricStat {
 	list := m.all()
 	stats := make([]MetricStat, len(list))
 	for i, x := range list {
-		stats[i] = MetricStat{Name: x.name, Kind: x.kind}
+		name, label, _ := strings.Cut(x.name, "/")
+		stats[i] = MetricStat{Name: name, Label: label, Kind: x.kind}
 		switch x.kind {
 		case Counter:
 			stats[i].Value = float64(x.count.Load())
