@@ -75,3 +75,21 @@ func TestPanicsOfRustFilters(t *testing.T) {
 		}
 	}
 }
+
+// The SDK and the allocator of the standard library both make memory bigger, and
+// do not take each other's.
+func TestRustFiltersWithTheStandardLibrary(t *testing.T) {
+	f, err := loadFilter(t, "std", built(t, `export SDK_FLAGS='--cfg feature="std"'; `+buildRust+"sdk/rust/testdata/std.rs"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		env, d := router.NewEnvelope(nil, bytes.Repeat([]byte{byte(i)}, 2000*i)), router.Decision{}
+		if err := f.Run(t.Context(), router.Decide, &env, &d); err != nil {
+			t.Fatal(err)
+		}
+		if sound, _ := env.Header("sound"); sound != "true" || len(env.Body) != 2000*i {
+			t.Fatalf("message %d: memory is sound: %v", i, sound)
+		}
+	}
+}

@@ -114,33 +114,57 @@ impl Buffer {
 /// `old` is the newest block, of `cap` bytes, it grows where it is.
 #[cfg(target_arch = "wasm32")]
 fn block(n: u32, old: *mut u8, cap: u32) -> Option<*mut u8> {
-    extern "C" {
-        static __heap_base: u8;
-    }
-    static TOP: Static<u32> = Static::new(0);
+    use core::arch::wasm32::{memory_grow, memory_size};
+    /// Free memory: from where, up to where.
+    static FREE: Static<(u64, u64)> = Static::new((0, 0));
 
     // Nobody else uses it, and no reference to it leaves this function.
-    let top = unsafe { TOP.get() };
-    let pages = core::arch::wasm32::memory_size(0);
-    if *top == 0 {
-        // Of the linker's symbol only the address means something.
-        #[allow(unused_unsafe)] // it is safe since Rust 1.82
-        let base = unsafe { core::ptr::addr_of!(__heap_base) };
-        *top = (base as u32 + 7) & !7;
+    let (top, limit) = unsafe { FREE.get() };
+    if *limit == 0 {
+        (*top, *limit) = first_region();
     }
-    let in_place = !old.is_null() && old as u32 + cap == *top;
-    let start = if in_place { old as u32 } else { *top };
-    let end = u64::from(start) + u64::from(n);
+    let mut start = *top;
+    if !old.is_null() && old as u64 + u64::from(cap) == start {
+        start = old as u64;
+    }
+    let size = (memory_size(0) as u64) << 16;
+    if size != *limit && start + u64::from(n) > *limit {
+        // The filter's own allocator has made memory bigger: what follows is not free.
+        start = size;
+        *limit = size;
+    }
+    let end = (start + u64::from(n) + 7) & !7;
     if end > u64::from(MAX) {
         return None;
     }
-    let have = (pages as u64) << 16;
-    if end > have && core::arch::wasm32::memory_grow(0, ((end - have + 0xffff) >> 16) as usize) == usize::MAX
-    {
-        return None;
+    if end > *limit {
+        let pages = (end - *limit + 0xffff) >> 16;
+        if memory_grow(0, pages as usize) == usize::MAX {
+            return None;
+        }
+        *limit += pages << 16;
     }
-    *top = (end as u32 + 7) & !7;
-    Some(start as *mut u8)
+    *top = end;
+    Some(start as usize as *mut u8)
+}
+
+/// The memory behind the statics, up to where it ends.
+#[cfg(all(target_arch = "wasm32", not(feature = "std")))]
+fn first_region() -> (u64, u64) {
+    extern "C" {
+        static __heap_base: u8;
+    }
+    // Of the linker's symbol only the address means something.
+    #[allow(unused_unsafe)] // it is safe since Rust 1.82
+    let base = unsafe { core::ptr::addr_of!(__heap_base) };
+    ((base as u64 + 7) & !7, (core::arch::wasm32::memory_size(0) as u64) << 16)
+}
+
+/// The standard library's allocator may be there already.
+#[cfg(all(target_arch = "wasm32", feature = "std"))]
+fn first_region() -> (u64, u64) {
+    let end = (core::arch::wasm32::memory_size(0) as u64) << 16;
+    (end, end)
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds a filter in Rust: build.sh SOURCE MODULE. The compiler, which --rustc
-# prints, is the first in PATH that has the library for WebAssembly.
+# prints, is the first in PATH that has the library for WebAssembly. SDK_FLAGS are
+# more flags for the SDK.
 set -eu
 target=wasm32-unknown-unknown
 has_target() {
@@ -24,7 +25,7 @@ sdk=${0%/*}/../src/lib.rs
 lib=${2%/*}/librouter_filter.rlib
 flags="--edition 2021 --target $target -O -C panic=abort -C target-feature=+bulk-memory -D warnings --remap-path-prefix $PWD=."
 # shellcheck disable=SC2086
-"$rustc" $flags --crate-type rlib --crate-name router_filter -o "$lib" "$sdk"
+"$rustc" $flags ${SDK_FLAGS:-} --crate-type rlib --crate-name router_filter -o "$lib" "$sdk"
 # shellcheck disable=SC2086
 "$rustc" $flags --crate-type cdylib --crate-name filter -C lto=fat -C strip=symbols -C link-arg=-zstack-size=65536 \
 	--extern router_filter="$lib" -o "$2" "$1"
