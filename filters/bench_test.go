@@ -35,6 +35,9 @@ func BenchmarkStock(b *testing.B) {
 		{"deduplicator/body", "deduplicator", map[string]any{"key": "body:type"}, router.Unpack},
 		{"rate-limiter/header", "rate-limiter", map[string]any{"limit": int64(1e9), "window": "1m", "key": "header:h3"}, router.Unpack},
 		{"sampler/header", "sampler", map[string]any{"keep": 1.0, "key": "header:h3"}, router.Decide},
+		{"rewrite/set", "rewrite", map[string]any{"set": map[string]any{"copy": "{header:h3}-{routing_key}", "n": int64(5)}, "remove": []any{"h4"}}, router.Unpack},
+		{"rewrite/keep", "rewrite", map[string]any{"keep": []any{"h1*", "tenant"}}, router.Unpack},
+		{"rewrite/body", "rewrite", map[string]any{"set": map[string]any{"kind": "{body:type}"}}, router.Unpack},
 		{"hmac/sign", "hmac", map[string]any{"mode": "sign", "keys": map[string]any{"k": "0123456789abcdef"}}, router.Encode},
 		{"messagepack/encode", "messagepack", map[string]any{"encode": "json-to-msgpack"}, router.Encode},
 	} {
