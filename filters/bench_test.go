@@ -40,6 +40,8 @@ func BenchmarkStock(b *testing.B) {
 		{"rewrite/body", "rewrite", map[string]any{"set": map[string]any{"kind": "{body:type}"}}, router.Unpack},
 		{"hmac/sign", "hmac", map[string]any{"mode": "sign", "keys": map[string]any{"k": "0123456789abcdef"}}, router.Encode},
 		{"messagepack/encode", "messagepack", map[string]any{"encode": "json-to-msgpack"}, router.Encode},
+		{"cbor/encode", "cbor", map[string]any{"encode": "json-to-cbor"}, router.Encode},
+		{"cbor/encode-sorted", "cbor", map[string]any{"encode": "json-to-cbor", "sort_keys": true}, router.Encode},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			f, err := loadFilter(b, c.filter, stock(b, c.filter), c.config)

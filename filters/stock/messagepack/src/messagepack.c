@@ -2,77 +2,33 @@
  * messagepack: turns bodies from JSON to MessagePack and back, in the stages
  * decode and encode. See the README beside it.
  */
+#include "media.h"
 #include "to_json.h"
 #include "to_msgpack.h"
-
-typedef enum { OFF, AUTO, TO_MSGPACK, TO_JSON } direction;
 
 static direction decode_direction, encode_direction;
 static bool force;
 
-/* media_type cuts parameters off a content type and lowers its case. */
-static rf_str media_type(rf_str content_type, char *buf, uint32_t cap) {
-    rf_str type, parameters;
-    rf_cut(content_type, ';', &type, &parameters);
-    while (type.n > 0 && type.p[type.n - 1] == ' ') type.n--;
-    if (type.n > cap) return rf_slice(buf, 0);
-    for (uint32_t i = 0; i < type.n; i++) buf[i] = type.p[i] >= 'A' && type.p[i] <= 'Z' ? type.p[i] + 32 : type.p[i];
-    return rf_slice(buf, type.n);
-}
-
-static bool ends(rf_str s, rf_str suffix) {
-    return s.n >= suffix.n && rf_eq(rf_slice(s.p + s.n - suffix.n, suffix.n), suffix);
-}
-
-static bool is_json(rf_str type) { return rf_eq(type, RF_STR("application/json")) || ends(type, RF_STR("+json")); }
-
-static bool is_msgpack(rf_str type) {
+static bool is_other(rf_str type) {
     return rf_eq(type, RF_STR("application/msgpack")) || rf_eq(type, RF_STR("application/x-msgpack")) ||
            rf_eq(type, RF_STR("application/vnd.msgpack")) || ends(type, RF_STR("+msgpack"));
 }
 
-/* resolve says what is to be done with a message of that content type: what is
-   labelled as something else is left alone. */
-static direction resolve(direction d, rf_str content_type) {
-    char buf[255];
-    if (d == OFF || (force && d != AUTO)) return d;
-    rf_str type = media_type(content_type, buf, sizeof buf);
-    if (is_json(type)) return d == TO_JSON ? OFF : TO_MSGPACK;
-    if (is_msgpack(type)) return d == TO_MSGPACK ? OFF : TO_JSON;
-    return d == AUTO || content_type.n > 0 ? OFF : d;
-}
-
-static void report(rf_delta *d, direction dir) {
-    rf_text t = {0};
-    uint32_t n = 0;
-    while (fault[n] != 0) n++;
-    rf_add(&t, dir == TO_JSON ? RF_STR("MessagePack to JSON: ") : RF_STR("JSON to MessagePack: "));
-    rf_add(&t, rf_slice(fault, n));
-    rf_add(&t, RF_STR(" at byte "));
-    rf_add_int(&t, fault_at);
-    rf_error(d, fault == no_memory ? RF_STR("memory") : RF_STR("malformed"), rf_text_str(&t));
-}
-
 static void convert(const rf_msg *msg, rf_delta *d, direction dir) {
-    dir = resolve(dir, rf_prop(msg, RF_CONTENT_TYPE));
+    dir = resolve(dir, force, rf_prop(msg, RF_CONTENT_TYPE));
     if (dir == OFF) return;
-    fault = NULL;
-    out_n = 0;
+    convert_begin();
     rf_str body = rf_body(msg);
     bool ok = dir == TO_JSON ? msgpack_to_json(body) : json_to_msgpack(body);
-    if (!ok) {
-        report(d, dir);
-        return;
-    }
-    rf_set_body_ref(d, rf_slice(out.p, out_n));
-    rf_set_prop(d, RF_CONTENT_TYPE, dir == TO_JSON ? RF_STR("application/json") : RF_STR("application/msgpack"));
-    if (rf_prop(msg, RF_CONTENT_ENCODING).n > 0)
-        rf_set_prop(d, RF_CONTENT_ENCODING, dir == TO_JSON ? RF_STR("utf-8") : RF_STR("binary"));
+    if (ok)
+        put_converted(msg, d, rf_slice(out.p, out_n), dir, RF_STR("application/msgpack"));
+    else
+        convert_report(d, dir == TO_JSON ? RF_STR("MessagePack to JSON") : RF_STR("JSON to MessagePack"));
 }
 
 static bool read_direction(rf_str s, direction *d) {
     *d = rf_eq(s, RF_STR("off"))               ? OFF
-         : rf_eq(s, RF_STR("json-to-msgpack")) ? TO_MSGPACK
+         : rf_eq(s, RF_STR("json-to-msgpack")) ? FROM_JSON
          : rf_eq(s, RF_STR("msgpack-to-json")) ? TO_JSON
                                                : AUTO;
     return *d != AUTO || rf_eq(s, RF_STR("auto"));

@@ -7,8 +7,8 @@
  * The rest is done in decimal: a number is a row of digits that is doubled and
  * halved until its binary exponent is known. That is slow and simple.
  */
-#ifndef DECIMAL_H
-#define DECIMAL_H
+#ifndef ROUTER_DECIMAL_H
+#define ROUTER_DECIMAL_H
 
 #include "router_filter.h"
 
@@ -22,13 +22,13 @@ typedef struct {
     uint8_t d[MAX_DIGITS];
 } decimal;
 
-static void decimal_trim(decimal *a) {
+RF_API void decimal_trim(decimal *a) {
     while (a->n > 0 && a->d[a->n - 1] == 0) a->n--;
     if (a->n == 0) a->point = 0;
 }
 
 /* decimal_double multiplies by two to the power of k <= MAX_SHIFT. */
-static void decimal_double(decimal *a, int k) {
+RF_API void decimal_double(decimal *a, int k) {
     uint8_t more[16];
     uint64_t carry = 0;
     int extra = 0;
@@ -52,7 +52,7 @@ static void decimal_double(decimal *a, int k) {
 }
 
 /* decimal_halve divides by two to the power of k <= MAX_SHIFT. */
-static void decimal_halve(decimal *a, int k) {
+RF_API void decimal_halve(decimal *a, int k) {
     uint64_t rest = 0, mask = ((uint64_t)1 << k) - 1;
     int read = 0, write = 0;
     while (rest >> k == 0) {
@@ -78,7 +78,7 @@ static void decimal_halve(decimal *a, int k) {
     decimal_trim(a);
 }
 
-static void decimal_shift(decimal *a, int k) {
+RF_API void decimal_shift(decimal *a, int k) {
     for (; k > MAX_SHIFT; k -= MAX_SHIFT) decimal_double(a, MAX_SHIFT);
     for (; k < -MAX_SHIFT; k += MAX_SHIFT) decimal_halve(a, MAX_SHIFT);
     if (k > 0) decimal_double(a, k);
@@ -86,7 +86,7 @@ static void decimal_shift(decimal *a, int k) {
 }
 
 /* rounds_up says which way the number goes when cut to its first n digits. */
-static bool rounds_up(const decimal *a, int n) {
+RF_API bool rounds_up(const decimal *a, int n) {
     if (n < 0 || n >= a->n) return false;
     if (a->d[n] == 5 && n + 1 == a->n) {
         if (a->above) return true;
@@ -96,7 +96,7 @@ static bool rounds_up(const decimal *a, int n) {
 }
 
 /* decimal_cut rounds to at most n digits. */
-static void decimal_cut(decimal *a, int n) {
+RF_API void decimal_cut(decimal *a, int n) {
     if (n >= a->n) return;
     bool up = rounds_up(a, n);
     a->n = n;
@@ -114,7 +114,7 @@ static void decimal_cut(decimal *a, int n) {
 }
 
 /* decimal_integer returns the number rounded to an integer below 2^64. */
-static uint64_t decimal_integer(const decimal *a) {
+RF_API uint64_t decimal_integer(const decimal *a) {
     uint64_t v = 0;
     for (int i = 0; i < a->point; i++) v = v * 10 + (i < a->n ? a->d[i] : 0);
     return v + rounds_up(a, a->point);
@@ -123,20 +123,20 @@ static uint64_t decimal_integer(const decimal *a) {
 static const double powers_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-static double double_of(uint64_t bits) {
+RF_API double double_of(uint64_t bits) {
     double v;
     __builtin_memcpy(&v, &bits, 8);
     return v;
 }
 
-static uint64_t bits_of(double v) {
+RF_API uint64_t bits_of(double v) {
     uint64_t bits;
     __builtin_memcpy(&bits, &v, 8);
     return bits;
 }
 
 /* decimal_to_double uses a up. False when the number is too big. */
-static bool decimal_to_double(decimal *a, double *out) {
+RF_API bool decimal_to_double(decimal *a, double *out) {
     *out = 0;
     if (a->n == 0 || a->point < -330) return true;
     if (a->point > 310) return false;
@@ -170,7 +170,7 @@ static bool decimal_to_double(decimal *a, double *out) {
 }
 
 /* read_double reads a number that is well-formed JSON. */
-static bool read_double(rf_str text, double *out) {
+RF_API bool read_double(rf_str text, double *out) {
     static decimal a;
     const char *p = text.p, *end = p + text.n;
     bool negative = *p == '-', seen_point = false;
@@ -218,7 +218,7 @@ static bool read_double(rf_str text, double *out) {
     return true;
 }
 
-static void decimal_set(decimal *a, uint64_t m, int exp) {
+RF_API void decimal_set(decimal *a, uint64_t m, int exp) {
     uint8_t tmp[20];
     int n = 0;
     a->n = 0;
@@ -235,7 +235,7 @@ static void decimal_set(decimal *a, uint64_t m, int exp) {
    cannot either, but for a power of two: the gap to the double below it is half
    as wide as the one above, so that the nearest n digits may be too low where
    fewer, farther up, are not. */
-static void shortest(decimal *a, double v) {
+RF_API void shortest(decimal *a, double v) {
     static decimal best, tried, used;
     best = *a;
     decimal_cut(&best, 17);
@@ -254,7 +254,7 @@ static void shortest(decimal *a, double v) {
 
 /* few_digits finds up to 15 digits by trying powers of ten: m / 10^k is the
    nearest double to that decimal, so if it is v, the decimal reads back as v. */
-static bool few_digits(decimal *a, double v) {
+RF_API bool few_digits(decimal *a, double v) {
     if (v < 1e-7 || v >= 1e15) return false;
     for (int k = 0; k <= 21; k++) {
         double scaled = v * powers_of_ten[k];
@@ -271,7 +271,7 @@ static bool few_digits(decimal *a, double v) {
 /* write_double writes a finite number to buf, which holds at least 32 bytes:
    plain from 1e-6 up to 1e21, else with an exponent, always so that it reads as
    a float again. */
-static rf_str write_double(double v, char *buf) {
+RF_API rf_str write_double(double v, char *buf) {
     static decimal a;
     uint64_t bits = bits_of(v);
     uint32_t n = 0;
