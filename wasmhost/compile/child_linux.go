@@ -2,12 +2,12 @@ package compile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +19,8 @@ const (
 	stacks = 64 << 20
 	// Reserved addresses cost nothing, and Go's heap reserves them generously.
 	reserve = 256 << 20
+	// Of the priority: others get three times the time where it is scarce.
+	lower = 5
 )
 
 // confine limits this process. The router's priority, files and memory matter
@@ -104,9 +106,9 @@ func yield() error {
 			seen[t.Name()], done = true, false
 			kernel, err := unix.Getpriority(unix.PRIO_PROCESS, id) // 20 - nice
 			if err == nil {
-				err = unix.Setpriority(unix.PRIO_PROCESS, id, min(19, 20-kernel+10))
+				err = unix.Setpriority(unix.PRIO_PROCESS, id, min(19, 20-kernel+lower))
 			}
-			if err != nil && err != unix.ESRCH { // it may have ended
+			if err != nil && !errors.Is(err, unix.ESRCH) { // it may have ended
 				return os.NewSyscallError("setpriority", err)
 			}
 		}

@@ -26,7 +26,7 @@ func confine(memory int64, seconds uint64) error {
 	}
 	watchMemory(memory, memoryFull)
 	// Other processes go first, unless this one is low already.
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10)
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 5)
 	return nil
 }
 

@@ -9,6 +9,6 @@ import (
 
 // memoryFull answers that the limit was reached, and ends the process.
 func memoryFull() {
-	fmt.Printf("%s %q\n", replyMemory, "")
+	fmt.Fprintf(os.Stdout, "%s %q\n", replyMemory, "")
 	os.Exit(0)
 }

@@ -155,6 +155,9 @@ func (d *directory) remove(name string) error {
 	if err != nil {
 		return err
 	}
+	if stat, err := os.Lstat(name); err == nil && stat.IsDir() {
+		_ = os.Chmod(name, 0o700) // one that cannot be written cannot be moved
+	}
 	err = os.Rename(name, filepath.Join(tmp, "x"))
 	_ = os.RemoveAll(tmp)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -35,7 +35,7 @@ func versionName() string {
 			}
 		}
 	}
-	name := versionPrefix + strings.Join([]string{format, compiler, runtime.Version(), runtime.GOOS, runtime.GOARCH, fmt.Sprintf("%x", uint64(features))}, "-")
+	parts := []string{format, compiler, runtime.Version(), runtime.GOOS, runtime.GOARCH, fmt.Sprintf("%x", uint64(features))}
 	for _, f := range []struct {
 		name string
 		has  bool
@@ -47,7 +47,7 @@ func versionName() string {
 		{"atomics", cpu.ARM64.HasATOMICS},
 	} {
 		if f.has {
-			name += "-" + f.name
+			parts = append(parts, f.name)
 		}
 	}
 	return strings.Map(func(r rune) rune {
@@ -55,7 +55,7 @@ func versionName() string {
 			return '_'
 		}
 		return r
-	}, name)
+	}, versionPrefix+strings.Join(parts, "-"))
 }
 
 // makePrivate makes a directory, with those above it, and checks it.

@@ -20,10 +20,11 @@ type compiler []string
 // run has a module compiled into dir, which must be empty, and waits for the
 // process to end, whatever happens.
 func (c compiler) run(ctx context.Context, dir string, module []byte, l Limits) error {
-	clock, cancel := context.WithTimeout(ctx, l.Time)
+	allowed := slowdown * l.Time
+	clock, cancel := context.WithTimeout(ctx, allowed)
 	defer cancel()
 	cmd := exec.CommandContext(clock, c[0], c[1:]...)
-	cmd.Args = append(cmd.Args, versionName(), strconv.FormatInt(l.Memory, 10), strconv.FormatInt(seconds(l.Time), 10))
+	cmd.Args = append(cmd.Args, versionName(), strconv.FormatInt(l.Memory, 10), strconv.FormatInt(seconds(allowed), 10))
 	cmd.Dir = dir
 	cmd.Env = environment()
 	cmd.SysProcAttr = attributes()

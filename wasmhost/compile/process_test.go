@@ -25,7 +25,7 @@ var programs = map[string]func(args []string){
 	// say writes the first text to stdout, the second to stderr, and ends with
 	// the code.
 	"say": func(args []string) {
-		fmt.Print(args[0])
+		fmt.Fprint(os.Stdout, args[0])
 		fmt.Fprint(os.Stderr, args[1])
 		code, _ := strconv.Atoi(args[2])
 		os.Exit(code)
@@ -49,7 +49,7 @@ var programs = map[string]func(args []string){
 		}
 		go func() {
 			<-up
-			fmt.Println("up")
+			fmt.Fprintln(os.Stdout, "up")
 		}()
 		for {
 			_ = time.Now()
@@ -154,7 +154,7 @@ func TestChildIsConfined(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, nice := range have.Nice {
-		if want := min(19, 20-kernel+10); nice != want {
+		if want := min(19, 20-kernel+lower); nice != want {
 			t.Errorf("a thread has priority %d, want %d", nice, want)
 		}
 	}

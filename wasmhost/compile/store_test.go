@@ -76,7 +76,7 @@ func TestDamage(t *testing.T) {
 		}
 	}
 	const code = "wazero-*/*"
-	for name, damage := range map[string]func(t *testing.T, dir string){
+	damages := map[string]func(t *testing.T, dir string){
 		"first bit":  change(code, func(b []byte) []byte { b[0] ^= 1; return b }),
 		"last bit":   change(code, func(b []byte) []byte { b[len(b)-1] ^= 0x80; return b }),
 		"bit amid":   change(code, func(b []byte) []byte { b[len(b)/2] ^= 0x10; return b }),
@@ -102,7 +102,15 @@ func TestDamage(t *testing.T) {
 			name, err := codeFile(dir)
 			return errors.Join(err, os.Remove(filepath.Join(dir, name)), os.Mkdir(filepath.Join(dir, name), 0o700))
 		}),
-	} {
+	}
+	if os.Getuid() != 0 { // whom nothing is forbidden
+		damages["forbidden"] = do(func(dir string) error { return os.Chmod(dir, 0) })
+		damages["forbidden code"] = do(func(dir string) error {
+			name, err := codeFile(dir)
+			return errors.Join(err, os.Chmod(filepath.Join(dir, name), 0))
+		})
+	}
+	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
 			s, logs := open(t, Config{Dir: t.TempDir()})
 			if err := run(t, s, m); err != nil {
