@@ -57,7 +57,8 @@ type coder struct {
 	units   int      // where in charge the price stands, one byte
 	code    []byte   // an instruction
 
-	features feature // of all functions so far
+	features feature         // of all functions so far
+	limits   [classes]uint32 // see setLimits
 
 	// Of the function at hand:
 	locals  uint64 // parameters included
@@ -66,6 +67,7 @@ type coder struct {
 	carried int    // values that calls, blocks and branches carry
 	height  int32  // of the operand stack, about
 	live    uint64 // locals and operands at every place where code divides or meets
+	shorts  int    // short loops that are open
 	indexed bool   // there is a local for the index of an indirect call
 	run     uint32
 	due     uint32 // run at the places where the function ends
@@ -73,16 +75,19 @@ type coder struct {
 	first   int    // where in out the price of the loop stands that every call enters, or 0
 }
 
-// codeSection rewrites all function bodies into m.code.
+// codeSection rewrites all function bodies into m.code, with room for the rest of
+// the module on both sides.
 func (m *module) codeSection(r *reader) {
 	n := r.count("function bodies", 3, -1, "")
 	if n != m.defined {
 		malformed(r.pos, "%d function bodies for %d declared functions", n, m.defined)
 	}
 	m.info.CodeSize = r.remaining()
-	m.code = make([]byte, 0, r.remaining()+r.remaining()/4+64)
+	m.room = m.roomBeforeCode()
 	c := &coder{m: m}
-	most := maxGrowth*len(m.in) + growthSlack
+	most := m.room + maxGrowth*len(m.in) + growthSlack
+	after := len(m.in) - len(r.b)
+	m.code = make([]byte, m.room, m.room+len(r.b)-r.pos+(len(r.b)-r.pos)/8+after+512)
 	var spent time.Duration
 	for i := range n {
 		m.function = m.importedFuncs + i
@@ -95,10 +100,10 @@ func (m *module) codeSection(r *reader) {
 		size := len(c.head) + len(c.out)
 		need := len(m.code) + 5 + size
 		if need > most {
-			overGrowth(at, need, most)
+			overGrowth(at, need-m.room, most-m.room)
 		}
 		if need > cap(m.code) { // rare, and then once
-			m.code = append(make([]byte, 0, most), m.code...)
+			m.code = append(make([]byte, 0, most+after+512), m.code...)
 		}
 		m.code = append(append(appendU32(m.code, uint32(size)), c.head...), c.out...)
 		if spent += c.compileTime(); spent > m.limits.CompileTime {
@@ -123,14 +128,16 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 	c.units = 2 + sizeU32(m.fuelGlobal())
 	c.blocks, c.targets, c.run = 1, 0, 0
 	c.due, c.leading, c.first = 0, declared < localsPerUnit, 0
+	c.shorts = 0
 	c.carried, c.height, c.live, c.indexed = 0, 0, 0, false
 	c.clauses, c.tries = c.clauses[:0], c.tries[:0]
+	c.setLimits()
 	c.frames = append(c.frames[:0], frame{kind: shapeBlock, typ: typeInfo{at: typ.at + typ.params, results: typ.results}})
 
 	used := feature(0)
 	from := p // what is copied to out ends here
 	for {
-		if p >= len(b) {
+		if p = c.plain(b, p); p >= len(b) {
 			malformed(p, "function body without end")
 		}
 		op := b[p]

@@ -60,6 +60,7 @@ func (c *coder) loop(out []byte, short bool) []byte {
 	f := &c.frames[len(c.frames)-1]
 	f.units = int32(len(out) + c.units)
 	if f.short = short; short {
+		c.shorts++
 		c.leading = false
 		return c.m.appendPrice(out)
 	}
@@ -127,6 +128,9 @@ func (c *coder) close(out []byte) bool {
 		c.closeTry(int(f.clauses))
 		c.run = max(c.run, f.out)
 	case shapeLoop:
+		if f.short {
+			c.shorts--
+		}
 		out[f.units] = byte(1 + f.due/UnitWeight) // at most RunLength and an instruction: below 64
 	default:
 		c.run = max(c.run, f.out)

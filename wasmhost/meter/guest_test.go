@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -56,6 +57,27 @@ func (h *host) withWASI(t testing.TB) *host {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// What a real module takes of memory: the metered module and little more.
+func TestInstrumentIsFrugal(t *testing.T) {
+	wasm := goGuest(t)
+	if len(wasm) < 3<<20 {
+		t.Fatalf("the guest in Go has %d bytes only", len(wasm))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m := mustInstrument(t, wasm, Limits{})
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > uint64(len(wasm))*3/2 {
+		t.Errorf("%d bytes allocated for a module of %d", used, len(wasm))
+	}
+	if n := after.Mallocs - before.Mallocs; n > 1000 {
+		t.Errorf("%d allocations", n)
+	}
+	if len(m.Bytes) > len(wasm)*11/10 {
+		t.Errorf("%d bytes became %d", len(wasm), len(m.Bytes))
+	}
 }
 
 func BenchmarkInstrument(b *testing.B) {

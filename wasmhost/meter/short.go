@@ -84,7 +84,7 @@ func skipLEB(b []byte, p int) int {
 
 // returns reports whether a branch goes back to the start of a short loop.
 func (c *coder) returns(depth uint32) bool {
-	if uint64(depth) >= uint64(len(c.frames)) { // malformed, as branch will find
+	if c.shorts == 0 || uint64(depth) >= uint64(len(c.frames)) { // malformed, as branch will find
 		return false
 	}
 	f := &c.frames[len(c.frames)-1-int(depth)]
@@ -93,6 +93,9 @@ func (c *coder) returns(depth uint32) bool {
 
 // anyReturns is returns for a br_table at p.
 func (c *coder) anyReturns(b []byte, p int) bool {
+	if c.shorts == 0 {
+		return false
+	}
 	n, p := leb(b, p)
 	for i := uint32(0); i <= n && p < len(b); i++ {
 		var depth uint32

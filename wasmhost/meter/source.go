@@ -56,7 +56,8 @@ type module struct {
 	dataCount int // of the data count section, -1 for none
 
 	features  feature
-	code      []byte // metered bodies
+	code      []byte // metered bodies, after the room for what stands before them
+	room      int
 	globalSec []byte // rewritten entries
 	elemSec   []byte // rewritten entries
 	nameMap   []byte // rewritten function names

@@ -1,41 +1,41 @@
 package meter
 
-// write puts the metered module together.
+// write puts the metered module together, around the bodies that are there.
 func (m *module) write() []byte {
 	before := m.writeBeforeCode()
-	after := m.writeNames()
-	data := m.span[secData]
-	helpers := m.appendHelpers(nil)
-	bodies := uint32(m.defined + len(m.helpers))
-	code := sizeU32(bodies) + len(m.code) + len(helpers)
-
-	out := make([]byte, 0, len(before)+len(after)+code+data.to-data.from+32)
-	out = append(out, before...)
-	if bodies > 0 {
-		out = appendU32(append(out, secCode), uint32(code))
-		out = appendU32(out, bodies)
-		out = append(out, m.code...)
-		out = append(out, helpers...)
+	out := m.code
+	if bodies := uint32(m.defined + len(m.helpers)); bodies > 0 {
+		for _, k := range m.helpers {
+			out = m.appendHelper(out, k)
+		}
+		before = appendU32(append(before, secCode), uint32(sizeU32(bodies)+len(out)-m.room))
+		before = appendU32(before, bodies)
 	}
-	if !data.empty() {
+	if free := m.room - len(before); free >= 0 {
+		out = out[free:]
+		copy(out, before)
+	} else {
+		out = append(before, out[m.room:]...)
+	}
+	if data := m.span[secData]; !data.empty() {
 		out = appendSection(out, secData, m.in[data.from:data.to])
 	}
-	return append(out, after...)
+	return append(out, m.writeNames()...)
 }
 
-func (m *module) appendHelpers(dst []byte) []byte {
-	for _, k := range m.helpers {
-		dst = m.appendHelper(dst, k)
+// roomBeforeCode returns a size that what stands before the code fits in, as good
+// as always: entries get longer where an index does.
+func (m *module) roomBeforeCode() int {
+	size := 1024 + len(m.globalSec) + 2*len(m.elemSec)
+	for _, id := range []byte{secType, secImport, secFunction, secTag, secExport} {
+		size += m.span[id].to - m.span[id].from
 	}
-	return dst
+	return size + size/8
 }
 
 // writeBeforeCode writes the header and the sections up to the code.
 func (m *module) writeBeforeCode() []byte {
-	size := 512 + m.span[secType].to - m.span[secType].from + m.span[secImport].to - m.span[secImport].from +
-		m.span[secFunction].to - m.span[secFunction].from + m.span[secExport].to - m.span[secExport].from +
-		len(m.globalSec) + len(m.elemSec)
-	out := append(make([]byte, 0, size+size/8), m.in[:8]...)
+	out := append(make([]byte, 0, m.roomBeforeCode()), m.in[:8]...)
 	types, added := []byte{
 		0x60, 0, 0, // of the fuel function
 		0x60, 1, byte(I32), 1, byte(I32), // of helpers

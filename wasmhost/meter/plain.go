@@ -1,0 +1,120 @@
+package meter
+
+import "encoding/binary"
+
+// Nine of ten instructions stay as they are and end no path. What kind they are
+// follows no pattern that a processor could guess, so the loop over them does not
+// branch on it: a table says how long each is when its immediates take one byte
+// each, as most do.
+
+// plainClass is what the first immediate of an instruction is.
+type plainClass uint8
+
+const (
+	classOther plainClass = iota // an instruction that is not for the quick loop
+	classNone
+	classLocal
+	classGlobal
+	classAlign // the offset follows
+	classI32
+	classI64
+	_
+	classes // a power of two, which no index has to be checked against
+)
+
+// plainInfo describes an opcode for the quick loop.
+type plainInfo struct {
+	counts  uint64 // its weight, and what it pushes in the upper half
+	mask    uint32 // the bits of four bytes of code that say that an immediate goes on
+	class   plainClass
+	feature feature
+}
+
+// plainSizes are the sizes in bytes, with immediates of one byte each.
+var plainSizes [256]uint8
+
+var plainOpcodes = func() (t [256]plainInfo) {
+	for op, info := range opcodes {
+		p := plainInfo{counts: uint64(info.weight) + uint64(info.pushes)<<32, feature: info.feature}
+		switch info.shape {
+		case shapePlain:
+			p.class, plainSizes[op] = classNone, 1
+		case shapeLocal:
+			p.class, plainSizes[op], p.mask = classLocal, 2, 0x8000
+		case shapeGlobal:
+			p.class, plainSizes[op], p.mask = classGlobal, 2, 0x8000
+		case shapeMemArg:
+			p.class, plainSizes[op], p.mask = classAlign, 3, 0x808000
+		case shapeI32Const:
+			p.class, plainSizes[op], p.mask = classI32, 2, 0x8000
+		case shapeI64Const:
+			p.class, plainSizes[op], p.mask = classI64, 2, 0x8000
+		}
+		t[op] = p
+	}
+	return t
+}()
+
+// setLimits sets what the second byte of a plain instruction must be below, in the
+// function at hand.
+func (c *coder) setLimits() {
+	c.limits = [classes]uint32{
+		classNone: 0x100, classAlign: 32, classI32: 0x100, classI64: 0x100,
+		classLocal: uint32(min(c.locals, 0x100)), classGlobal: uint32(min(len(c.m.globals), 0x100)),
+	}
+}
+
+// plain goes through plain instructions and returns the position of the first
+// that it leaves to others. It counts as rewrite does.
+func (c *coder) plain(b []byte, p int) int {
+	counts := uint64(c.run) + uint64(c.height)<<32
+	for {
+		var used feature
+		p, counts, used = skipShort(b, p, counts, &c.limits)
+		c.features |= used
+		next := 0
+		if p < len(b) && uint32(counts) < RunLength {
+			next = skipLong(b, p+1, plainOpcodes[b[p]].class)
+		}
+		if next == 0 {
+			c.run, c.height = uint32(counts), int32(counts>>32)
+			return p
+		}
+		counts += plainOpcodes[b[p]].counts
+		p = next
+	}
+}
+
+// skipShort skips plain instructions with immediates of one byte each, up to
+// RunLength. It calls nothing, so that all it needs is in registers.
+//
+//go:noinline
+func skipShort(b []byte, p int, counts uint64, limits *[classes]uint32) (int, uint64, feature) {
+	used := feature(0)
+	rest := b[p:]
+	for len(rest) >= 4 && uint32(counts) < RunLength {
+		op := rest[0]
+		info := &plainOpcodes[op]
+		if binary.LittleEndian.Uint32(rest)&info.mask != 0 || uint32(rest[1]) >= limits[info.class%classes] {
+			break
+		}
+		rest = rest[plainSizes[op]&3:]
+		counts += info.counts
+		used |= info.feature
+	}
+	return len(b) - len(rest), counts, used
+}
+
+// skipLong skips immediates of any size. It returns 0 for instructions that
+// plain leaves to others.
+func skipLong(b []byte, p int, class plainClass) int {
+	switch class {
+	case classI32:
+		return skipInt(b, p, 32)
+	case classI64:
+		return skipInt(b, p, 64)
+	case classAlign:
+		return skipMemArg(b, p)
+	}
+	return 0
+}
