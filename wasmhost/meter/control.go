@@ -27,8 +27,11 @@ func (c *coder) carry(n, at int) {
 	}
 }
 
-// called notes a call of a function of that type.
+// called notes a call of a function of that type. What is on the meter is added to
+// the price of the calling function, too: who calls itself without end never gets
+// to where it would be charged for.
 func (c *coder) called(typ typeInfo, at int) {
+	c.due = max(c.due, c.run)
 	c.carry(typ.values(), at)
 	c.height += typ.results - typ.params
 }

@@ -47,8 +47,9 @@
 //     charged for by the loop alone;
 //   - straight code: after every [RunLength] instructions on a path without any
 //     other charge as many units as they are worth. Shorter stretches belong to the
-//     function or the loop they end: it costs as many more each time as the
-//     dearest of them is worth, at most 9. Calls count as 16 instructions there, ref.func as 64,
+//     function or the loop they end, and those before a call to the function that
+//     calls, too: it costs as many more each time as the dearest of them is worth,
+//     at most 9. Calls count as 16 instructions there, ref.func as 64,
 //     loads, stores, vectors, divisions, remainders and floating-point
 //     arithmetic as 4;
 //   - memory.fill, memory.copy, memory.init: 1 per 64 bytes, rounded down, and 1.

@@ -408,3 +408,22 @@ func TestStraightCodePays(t *testing.T) {
 		})
 	}
 }
+
+// What comes before a call that never returns is paid for on the way down.
+func TestRecursionPays(t *testing.T) {
+	const n = 1000
+	code := bytes.Join([][]byte{repeat(n/2, opI32Const, 0, 0x1a), {opCall, 0}, repeat(10, 1)}, nil)
+	global := []byte{opGlobalGet, 0, opI64Const, 1, opI64Add, opGlobalSet, 0}
+	in := newHost(t).instantiate(t, mustInstrument(t, header().section(secType, vector([]byte{0x60, 0, 0})).
+		section(secFunction, vector([]byte{0})).
+		section(secGlobal, vector([]byte{byte(I64), 1, opI64Const, 0, opEnd})).
+		section(secExport, vector(append(sized([]byte("f")), 0, 0), append(sized([]byte("depth")), 3, 0))).
+		section(secCode, vector(sized(join([]byte{0}, global, code, []byte{opEnd})))), Limits{}).Bytes)
+	in.host.budget = 1 << 13
+	if out := in.call("f"); !strings.Contains(out.Err, errSpent.Error()) {
+		t.Fatal(out)
+	}
+	if depth, used := in.global("depth"), in.used(); depth*n/UnitWeight > uint64(used) {
+		t.Errorf("%d calls for %d units, with %d instructions before each", depth, used, n)
+	}
+}
