@@ -59,6 +59,7 @@ type coder struct {
 
 	features feature         // of all functions so far
 	limits   [classes]uint32 // see setLimits
+	ahead    int             // bytes that loops may still be read ahead
 
 	// Of the function at hand:
 	locals  uint64 // parameters included
@@ -84,7 +85,7 @@ func (m *module) codeSection(r *reader) {
 	}
 	m.info.CodeSize = r.remaining()
 	m.room = m.roomBeforeCode()
-	c := &coder{m: m}
+	c := &coder{m: m, ahead: aheadFactor*r.remaining() + aheadSlack}
 	most := m.room + maxGrowth*len(m.in) + growthSlack
 	after := len(m.in) - len(r.b)
 	m.code = make([]byte, m.room, m.room+len(r.b)-r.pos+(len(r.b)-r.pos)/8+after+512)

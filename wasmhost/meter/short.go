@@ -7,8 +7,17 @@ package meter
 // compiler forgets anyway. In long loops there are too many such places.
 
 // shortLength is the size in bytes of the longest short loop, the loops in it
-// included: every loop that is in none is read ahead this far.
+// included: every loop is read ahead this far.
 const shortLength = 2048
+
+// All loops of a module together are read ahead for aheadFactor times its code and
+// aheadSlack bytes, so that the time this takes stays in proportion to the module,
+// however its loops are nested. Those of C and Go take 0.1 to 2 times the code.
+// Past that, loops are long.
+const (
+	aheadFactor = 2
+	aheadSlack  = 64 << 10
+)
 
 // shortBacks is how many branches go back to the start of a short loop at most.
 const shortBacks = 4
@@ -16,15 +25,9 @@ const shortBacks = 4
 // short reports whether the loop whose body begins at p is short. What is wrong
 // with the code is found when the code is rewritten.
 func (c *coder) short(b []byte, p int) bool {
-	for i := len(c.frames) - 1; i > 0; i-- {
-		if c.frames[i].kind == shapeLoop {
-			if c.frames[i].short {
-				return true
-			}
-			break
-		}
-	}
-	b = b[:min(len(b), p+shortLength)]
+	b = b[:min(len(b), p+shortLength, p+c.ahead)]
+	start := p
+	defer func() { c.ahead -= min(p, len(b)) - start }()
 	backs := 0
 	for open := uint32(1); p < len(b); {
 		op := b[p]

@@ -35,3 +35,16 @@ func TestEveryWayBackIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// Reading ahead takes time in proportion to the module, however deep its loops are.
+func TestLoopsAreReadAheadForSoFar(t *testing.T) {
+	loop := append(repeat(20, 1), opEnd)
+	c := &coder{ahead: 50}
+	var got []string
+	for range 4 {
+		got = append(got, fmt.Sprint(c.short(loop, 0), c.ahead))
+	}
+	if want := "[true 29 true 8 false 0 false 0]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+}
