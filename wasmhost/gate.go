@@ -81,6 +81,13 @@ func (g *gate) leave() {
 	}
 }
 
+// spare tells those who wait for room that there is a spare for one of them: the
+// keeper may have been given the room that they were woken for.
+func (g *gate) spare() {
+	defer g.locked()()
+	g.wake()
+}
+
 // replace takes room for an instance in place of one that was lost, or returns
 // how long to wait. If trial is true, nobody else gets one before it is known
 // what comes of this one, which failed and worked are told. There are no trials

@@ -138,7 +138,7 @@ func TestOldFailuresAreForgotten(t *testing.T) {
 		if g.stat() == nil {
 			t.Error("forgotten too soon")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if s := g.stat(); s != nil {
 			t.Errorf("%+v", s)
 		}
@@ -235,4 +235,39 @@ func TestRoomForInstances(t *testing.T) {
 	if !g.enter() {
 		t.Error("no room after one has left")
 	}
+}
+
+// A lane asks for an instance while the last room is the spare's, which is not
+// there yet: it is woken when it is, not when the rest is over.
+func TestSpareWakesWhoWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := testGate(Limits{Instances: 1})
+		s := newSupply(g, func() (*guest, error) {
+			time.Sleep(time.Millisecond)
+			return &guest{}, nil
+		})
+		s.keep(&guest{})
+		defer s.close()
+		if !g.enter() {
+			t.Fatal("no room")
+		}
+		if _, _, rest := s.take(); rest != nil { // the spare; the keeper finds no room
+			t.Fatal(rest)
+		}
+		synctest.Wait()
+		g.leave() // the keeper takes the room
+		synctest.Wait()
+		_, _, rest := s.take()
+		if rest == nil {
+			t.Fatal("an instance, though all are in use")
+		}
+		began := time.Now()
+		rest.Wait(t.Context())
+		if waited := time.Since(began); waited != time.Millisecond {
+			t.Errorf("waited for %s", waited)
+		}
+		if _, _, rest := s.take(); rest != nil {
+			t.Error(rest)
+		}
+	})
 }

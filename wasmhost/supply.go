@@ -55,6 +55,7 @@ func (s *supply) fill(ctx context.Context) {
 		if rest == nil {
 			if g, err := s.replacement(false); err == nil {
 				s.spares <- g // only this goroutine sends
+				s.gate.spare()
 			}
 			return // the next lane will try, and report
 		}
