@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -84,11 +85,7 @@ func (b *belt) Close() {}
 func (b *belt) delivered() map[string]int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := map[string]int{}
-	for queue, n := range b.sent {
-		all[queue] = n
-	}
-	return all
+	return maps.Clone(b.sent)
 }
 
 // run runs a route with the filter, and returns what stops it and waits.

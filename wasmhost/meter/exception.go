@@ -160,13 +160,13 @@ func (m *module) takes(f *frame, values []ValueType, ref bool) bool {
 // in which they are tried.
 func (c *coder) handlers(yield func(clause) bool) {
 	end := len(c.clauses)
-	for i := len(c.tries) - 1; i >= 0; i-- {
-		for _, cl := range c.clauses[c.tries[i]:end] {
+	for _, first := range slices.Backward(c.tries) {
+		for _, cl := range c.clauses[first:end] {
 			if !yield(cl) || cl.kind&catchAll != 0 {
 				return
 			}
 		}
-		end = c.tries[i]
+		end = first
 	}
 }
 
