@@ -84,6 +84,9 @@ func (m *guestMetrics) define(kind MetricKind, name []byte) int {
 // metricName reports whether a text may name a metric: a name, and perhaps a
 // slash and a label.
 func metricName(text []byte) bool {
+	if len(text) > 2*maxMetricName+1 { // it may be all of a guest's memory
+		return false
+	}
 	name, label, labelled := bytes.Cut(text, []byte{'/'})
 	if labelled && (len(label) == 0 || len(label) > maxMetricName || !validText(label)) {
 		return false
