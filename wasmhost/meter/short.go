@@ -66,10 +66,11 @@ func (c *coder) short(b []byte, p int) bool {
 			}
 			p = skipLEB(b, p)
 		case shapeBulk, shapeVector:
-			var bulk uint32
-			if bulk, p = longU32(b, p); p == 0 || opcodes[op].shape == shapeVector || bulk > 7 {
+			bulk, after := longU32(b, p)
+			if after == 0 || opcodes[op].shape == shapeVector || bulk > 7 {
 				return false
 			}
+			p = after
 		default: // not worth it
 			return false
 		}
