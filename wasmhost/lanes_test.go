@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/wasmrouter/router/router"
 )
@@ -212,7 +213,7 @@ func TestHostFunctionsCostFuel(t *testing.T) {
 			few = 50_000 // what the calls alone cost, many times
 		}
 		for fuel, want := range map[int64]string{few: ClassDeadline, 10_000_000: ""} {
-			f, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: module, Limits: Limits{Fuel: fuel}})
+			f, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: module, Limits: Limits{Fuel: fuel, Time: time.Minute}})
 			if err != nil {
 				t.Fatal(err)
 			}
