@@ -93,8 +93,10 @@ func TestAssemblyScriptOutlivesMalformedFrames(t *testing.T) {
 	call("_initialize")
 
 	m := &conformance.Message{Body: []byte(`{"name":"n\u00e9"}`), Headers: []conformance.Header{
-		{Name: "tenant", Value: conformance.TextValue("acme")}, {Name: "n", Value: conformance.IntValue(7)},
-		{Name: "f", Value: conformance.FloatValue(0.5)}, {Name: "b", Value: conformance.BoolValue(true)},
+		{Name: "tenant", Value: conformance.TextValue("acme")},
+		{Name: "n", Value: conformance.IntValue(7)},
+		{Name: "f", Value: conformance.FloatValue(0.5)},
+		{Name: "b", Value: conformance.BoolValue(true)},
 	}}
 	frame := conformance.Frame(m, conformance.Unpack, conformance.Everything, conformance.Layout{})
 	at := uint32(call("router_buffer", 4096))
