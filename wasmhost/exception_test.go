@@ -343,3 +343,27 @@ func TestEndlessTailCallsAreStopped(t *testing.T) {
 		}
 	}
 }
+
+// What a handler catches is a table beside the machine code, which must come
+// along from another process and from the disk.
+func TestExceptionsOfCompiledCode(t *testing.T) {
+	module := assemble(t, throwingFilter)
+	for name, cfg := range configs(t) {
+		t.Run(name, func(t *testing.T) {
+			for range 2 { // compiled, and found if it is kept
+				f, err := newHost(t, cfg).Load(context.Background(), FilterConfig{Name: "test", Module: module})
+				if err != nil {
+					t.Fatal(err)
+				}
+				in, err := f.Instance(context.Background())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := runOnce(t, in); err != nil {
+					t.Error(err)
+				}
+				in.Close()
+			}
+		})
+	}
+}

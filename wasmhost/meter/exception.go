@@ -220,7 +220,7 @@ func (c *coder) throw(out, b []byte, at int) ([]byte, int) {
 		tag, p = leb(b, p)
 		m.needTag(tag, at)
 		typ = m.tags[tag]
-		c.carry(m.types[typ].values(), at)
+		c.carry(4*m.types[typ].values(), at) // all of them are spilled for a call, and stored
 	} else {
 		typ = m.exnType()
 	}

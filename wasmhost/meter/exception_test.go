@@ -483,6 +483,7 @@ var exceptionRefusals = []refusal{
 	{"many clauses around many calls", throwing(join([]byte{opTryTable, blockEmpty}, leb128(4_000), repeat(4_000, 0, 0, 0), repeat(4, opCall, 0), []byte{opEnd})...), ErrLimit, "ControlBlocks"},
 	{"many handlers", throwing(bytes.Repeat(try(1, opCall, 0), 5_000)...), ErrLimit, "ControlBlocks"},
 	{"handlers around handlers", throwing(nestedTries(2_000, repeat(10, opCall, 0))...), ErrLimit, "ControlBlocks"},
+	{"many values thrown", throwingMuch(2_000), ErrLimit, "CarriedValues"},
 	{"nothing but guarded calls", guardedCalls(), ErrLimit, "metered code"},
 	{"exception in a global", header().section(secGlobal, vector([]byte{byte(ExnRef), 1, opRefNull, byte(ExnRef), opEnd})), ErrUnsupported, "exnref in a global; keep caught exceptions in local variables"},
 	{"exception in an imported global", header().section(secImport, vector(append(named("env", "g"), byte(KindGlobal), byte(ExnRef), 1))), ErrUnsupported, "exnref in a global"},
@@ -494,6 +495,16 @@ var exceptionRefusals = []refusal{
 	{"legacy delegate", throwing(0x18, 0), ErrUnsupported, "legacy exception instruction delegate"},
 	{"legacy catch_all", throwing(0x19), ErrUnsupported, "legacy exception instruction catch_all"},
 	{"reference to any exception", throwing(opBlock, 0x64, byte(ExnRef), opEnd), ErrUnsupported, "typed function references"},
+}
+
+// throwingMuch is a function with so many throws of 64 values.
+func throwingMuch(n int) []byte {
+	throw := join([]byte{opI32Const, 0, opIf, blockEmpty}, repeat(64, opI32Const, 0), []byte{opThrow, 0, opEnd})
+	return header().
+		section(secType, vector(join([]byte{0x60, 64}, repeat(64, byte(I32)), []byte{0}), []byte{0x60, 0, 0})).
+		section(secFunction, vector([]byte{1})).
+		section(secTag, vector([]byte{0, 0})).
+		section(secCode, vector(sized(join([]byte{0}, bytes.Repeat(throw, n), []byte{opEnd}))))
 }
 
 // guardedCalls are functions of nothing but calls within a handler, which take

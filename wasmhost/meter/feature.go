@@ -1,7 +1,7 @@
 package meter
 
 // feature is a set of proposals beyond WebAssembly 1.0.
-type feature uint8
+type feature uint16
 
 const (
 	featureSignExtension feature = 1 << iota
@@ -12,11 +12,13 @@ const (
 	featureSIMD
 	featureTailCalls
 	featureExceptions
+	featureExtendedConst
 )
 
 // featureNames are the proposals' names, in the order of the constants.
 var featureNames = [...]string{
 	"sign-extension", "saturating-conversions", "bulk-memory", "reference-types", "multi-value", "simd", "tail-calls", "exceptions",
+	"extended-const",
 }
 
 // opcodeFeature says which proposal an opcode of one byte belongs to; the

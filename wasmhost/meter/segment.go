@@ -57,6 +57,7 @@ func (e *editor) constant(what string) {
 			}
 			r.skip(16, what)
 		case 0x6a, 0x6b, 0x6c, 0x7c, 0x7d, 0x7e: // add, sub, mul
+			e.m.features |= featureExtendedConst
 			if height -= 2; height < 1 {
 				malformed(at, "%s: opcode %#x without operands", what, op)
 			}

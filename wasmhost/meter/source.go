@@ -124,6 +124,9 @@ func (m *module) finishInfo() {
 			m.features |= featureReferenceTypes
 		}
 	}
+	if len(m.tags) > 0 {
+		m.features |= featureExceptions
+	}
 	if len(m.tables) > 1 {
 		m.features |= featureReferenceTypes
 	}
