@@ -117,14 +117,13 @@ func (a *assembler) line(line string) error {
 	switch word {
 	case "import", "func", "tag", "global":
 		if word == "import" {
-			module, field := name, ""
-			field, rest2, _ = strings.Cut(strings.TrimSpace(rest2), " ")
+			field, typ, _ := strings.Cut(strings.TrimSpace(rest2), " ")
 			a.define("func", field)
 			if a.pass == 0 {
 				return nil
 			}
-			t, err := a.typeOf(rest2)
-			a.add(importSection, text(module), text(field), []byte{functionKind}, u32(t))
+			t, err := a.typeOf(typ)
+			a.add(importSection, text(name), text(field), []byte{functionKind}, u32(t))
 			return err
 		}
 		a.define(word, name)
