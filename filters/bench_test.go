@@ -13,6 +13,10 @@ import (
 var order = []byte(`{"id":"` + strings.Repeat("7", 40) + `","lines":[` + strings.Repeat(`{"sku":"abcdefgh","count":3,"price":12.5},`, 16) +
 	`{}],"type":"created","customer":{"email":"a@example.org","tenant":"acme"},"note":"` + strings.Repeat("n", 180) + `"}`)
 
+// request is a call of oslo.messaging with about 1 KiB of arguments.
+var request = []byte(`{"oslo.version": "2.0", "oslo.message": "{\"method\": \"build_instance\", \"args\": {\"image\": \"` + strings.Repeat("i", 300) +
+	`\", \"nets\": [` + strings.Repeat(`{\"id\": 12345, \"name\": \"net\"}, `, 12) + `1]}, \"version\": \"1.2\", \"_msg_id\": \"6563ccee3030418ea4411a593ec4129b\", \"_context_project_id\": \"p-1\"}"}`)
+
 func BenchmarkStock(b *testing.B) {
 	routes := func(n int) map[string]any {
 		m := map[string]any{"created": "queue:orders.created"}
@@ -38,6 +42,11 @@ func BenchmarkStock(b *testing.B) {
 		{"rewrite/set", "rewrite", map[string]any{"set": map[string]any{"copy": "{header:h3}-{routing_key}", "n": int64(5)}, "remove": []any{"h4"}}, router.Unpack},
 		{"rewrite/keep", "rewrite", map[string]any{"keep": []any{"h1*", "tenant"}}, router.Unpack},
 		{"rewrite/body", "rewrite", map[string]any{"set": map[string]any{"kind": "{body:type}"}}, router.Unpack},
+		{"oslo-router/call", "oslo-router", map[string]any{"rules": []any{
+			map[string]any{"type": "notification", "action": "drop"},
+			map[string]any{"method": "delete_*", "namespace": "", "send": "queue:deletions"},
+			map[string]any{"method": "build_*", "version": "1.4", "project": "p-*", "send": "queue:builds"},
+		}}, router.Decide},
 		{"hmac/sign", "hmac", map[string]any{"mode": "sign", "keys": map[string]any{"k": "0123456789abcdef"}}, router.Encode},
 		{"messagepack/encode", "messagepack", map[string]any{"encode": "json-to-msgpack"}, router.Encode},
 		{"cbor/encode", "cbor", map[string]any{"encode": "json-to-cbor"}, router.Encode},
@@ -53,9 +62,13 @@ func BenchmarkStock(b *testing.B) {
 				headers[fmt.Sprintf("h%d", i)] = "value"
 			}
 			ctx := context.Background()
-			template := router.NewEnvelope(headers, order)
+			body := order
+			if c.filter == "oslo-router" {
+				body = request
+			}
+			template := router.NewEnvelope(headers, body)
 			var d router.Decision
-			b.SetBytes(int64(len(order)))
+			b.SetBytes(int64(len(template.Body)))
 			for b.Loop() {
 				env := template.Clone()
 				d.Reset()

@@ -22,6 +22,8 @@ var beyondSchema = map[string]bool{
 	"rewrite/config-rename-not-kept":          true,
 	"rewrite/config-many-headers":             true,
 	"rewrite/config-many-parts":               true,
+	"oslo-router/config-version-range":        true,
+	"oslo-router/config-context-keys":         true,
 	"content-router/config-many-prefixes":     true,
 	"deduplicator/config-long-window":         true,
 	"rate-limiter/config-long-window":         true,
