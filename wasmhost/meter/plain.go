@@ -1,7 +1,5 @@
 package meter
 
-import "encoding/binary"
-
 // Nine of ten instructions stay as they are and end no path. What kind they are
 // follows no pattern that a processor could guess, so the loop over them does not
 // branch on it: a table says how long each is when its immediates take one byte
@@ -24,31 +22,29 @@ const (
 
 // plainInfo describes an opcode for the quick loop.
 type plainInfo struct {
-	counts  uint64 // its weight, and what it pushes in the upper half
-	mask    uint32 // the bits of four bytes of code that say that an immediate goes on
-	class   plainClass
-	feature feature
+	counts uint64 // its weight, and what it pushes in the upper half
+	class  plainClass
+	size   uint8 // in bytes, with immediates of one byte each
+	more   uint8 // the bit of the second immediate that says that it goes on
 }
-
-// plainSizes are the sizes in bytes, with immediates of one byte each.
-var plainSizes [256]uint8
 
 var plainOpcodes = func() (t [256]plainInfo) {
 	for op, info := range opcodes {
-		p := plainInfo{counts: uint64(info.weight) + uint64(info.pushes)<<32, feature: info.feature}
-		switch info.shape {
-		case shapePlain:
-			p.class, plainSizes[op] = classNone, 1
-		case shapeLocal:
-			p.class, plainSizes[op], p.mask = classLocal, 2, 0x8000
-		case shapeGlobal:
-			p.class, plainSizes[op], p.mask = classGlobal, 2, 0x8000
-		case shapeMemArg:
-			p.class, plainSizes[op], p.mask = classAlign, 3, 0x808000
-		case shapeI32Const:
-			p.class, plainSizes[op], p.mask = classI32, 2, 0x8000
-		case shapeI64Const:
-			p.class, plainSizes[op], p.mask = classI64, 2, 0x8000
+		p := plainInfo{counts: uint64(info.weight) + uint64(info.pushes)<<32}
+		switch {
+		case info.feature != 0: // rewrite notes it
+		case info.shape == shapePlain:
+			p.class, p.size = classNone, 1
+		case info.shape == shapeLocal:
+			p.class, p.size = classLocal, 2
+		case info.shape == shapeGlobal:
+			p.class, p.size = classGlobal, 2
+		case info.shape == shapeMemArg:
+			p.class, p.size, p.more = classAlign, 3, 0x80
+		case info.shape == shapeI32Const:
+			p.class, p.size = classI32, 2
+		case info.shape == shapeI64Const:
+			p.class, p.size = classI64, 2
 		}
 		t[op] = p
 	}
@@ -59,8 +55,8 @@ var plainOpcodes = func() (t [256]plainInfo) {
 // function at hand.
 func (c *coder) setLimits() {
 	c.limits = [classes]uint32{
-		classNone: 0x100, classAlign: 32, classI32: 0x100, classI64: 0x100,
-		classLocal: uint32(min(c.locals, 0x100)), classGlobal: uint32(min(len(c.m.globals), 0x100)),
+		classNone: 0x100, classAlign: 32, classI32: 0x80, classI64: 0x80,
+		classLocal: uint32(min(c.locals, 0x80)), classGlobal: uint32(min(len(c.m.globals), 0x80)),
 	}
 }
 
@@ -69,9 +65,7 @@ func (c *coder) setLimits() {
 func (c *coder) plain(b []byte, p int) int {
 	counts := uint64(c.run) + uint64(c.height)<<32
 	for {
-		var used feature
-		p, counts, used = skipShort(b, p, counts, &c.limits)
-		c.features |= used
+		p, counts = skipShort(b, p, counts, &c.limits)
 		next := 0
 		if p < len(b) && uint32(counts) < RunLength {
 			next = skipLong(b, p+1, plainOpcodes[b[p]].class)
@@ -89,24 +83,21 @@ func (c *coder) plain(b []byte, p int) int {
 // RunLength. It calls nothing, so that all it needs is in registers.
 //
 //go:noinline
-func skipShort(b []byte, p int, counts uint64, limits *[classes]uint32) (int, uint64, feature) {
-	used := feature(0)
+func skipShort(b []byte, p int, counts uint64, limits *[classes]uint32) (int, uint64) {
 	rest := b[p:]
-	for len(rest) >= 4 && uint32(counts) < RunLength {
-		op := rest[0]
-		info := &plainOpcodes[op]
-		if binary.LittleEndian.Uint32(rest)&info.mask != 0 || uint32(rest[1]) >= limits[info.class%classes] {
+	for len(rest) > 3 && uint32(counts) < RunLength {
+		info := &plainOpcodes[rest[0]]
+		if uint32(rest[1]) >= limits[info.class%classes] || rest[2]&info.more != 0 {
 			break
 		}
-		rest = rest[plainSizes[op]&3:]
 		counts += info.counts
-		used |= info.feature
+		rest = rest[info.size&3:]
 	}
-	return len(b) - len(rest), counts, used
+	return len(b) - len(rest), counts
 }
 
-// skipLong skips immediates of any size. It returns 0 for instructions that
-// plain leaves to others.
+// skipLong skips immediates of any size. It returns 0 for instructions that plain
+// leaves to others.
 func skipLong(b []byte, p int, class plainClass) int {
 	switch class {
 	case classI32:
