@@ -47,7 +47,9 @@ type storeError struct {
 	err error
 }
 
-func (e *storeError) Error() string { return "compiled filters cannot be kept: " + e.err.Error() }
+func (e *storeError) Error() string {
+	return fmt.Sprintf("compiled filters cannot be kept in %s: %s", e.dir, strings.ReplaceAll(e.err.Error(), "\n", "; "))
+}
 func (e *storeError) Unwrap() error { return e.err }
 
 // openDirectory makes and checks the directories; the caller closes what it

@@ -194,6 +194,19 @@ func TestNoRoomInTheDirectory(t *testing.T) {
 	}
 }
 
+func TestCompilerWithoutRoom(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	s, logs := open(t, Config{Dir: t.TempDir(), Compiler: start(t, "say", `store "write wazero: no space left on device"`, "", "0")})
+	err := run(t, s, module(1))
+	var fault *ModuleError
+	if err == nil || errors.As(err, &fault) || !strings.Contains(err.Error(), "no space left") || !strings.Contains(err.Error(), os.TempDir()) {
+		t.Errorf("%v, want the reason and the place that was tried last", err)
+	}
+	if lines := logs.lines(); len(lines) != 1 || !strings.Contains(lines[0], s.dir.path) {
+		t.Errorf("logged %v, want one warning that names %s", lines, s.dir.path)
+	}
+}
+
 func TestTemporaryDirectory(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	other, _ := open(t, Config{})
