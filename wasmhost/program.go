@@ -34,20 +34,24 @@ func (p program) close() {
 type code struct {
 	cache wazero.CompilationCache
 	users int // protected by Host.mu
+
+	// Holds a token while a program is made: wazero lets others have code that
+	// is read from a file before its entry points are there.
+	turn chan struct{}
 }
 
 // borrow returns the code that goes by a name, or makes cache that code if nobody
 // has it. The caller gives it back.
-func (h *Host) borrow(name string, cache wazero.CompilationCache) (_ wazero.CompilationCache, giveBack func()) {
+func (h *Host) borrow(name string, cache wazero.CompilationCache) (c *code, giveBack func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c, ok := h.codes[name]
 	if !ok {
-		c = &code{cache: cache}
+		c = &code{cache: cache, turn: make(chan struct{}, 1)}
 		h.codes[name] = c
 	}
 	c.users++
-	return c.cache, sync.OnceFunc(func() {
+	return c, sync.OnceFunc(func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if c.users--; c.users == 0 {
@@ -113,10 +117,13 @@ func (h *Host) compileHere(ctx context.Context, module []byte, limits Limits) (p
 // build makes a program with the code of that name, which is in cache if it is
 // not in memory.
 func (h *Host) build(name string, cache wazero.CompilationCache, module []byte, memory int64) (p program, err error) {
-	cache, p.release = h.borrow(name, cache)
+	c, release := h.borrow(name, cache)
+	p.release = release
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
 	ctx := context.Background()
 	p.runtime = wazero.NewRuntimeWithConfig(ctx, compile.RuntimeConfig().
-		WithMemoryLimitPages(uint32(memory/pageSize)).WithCompilationCache(cache))
+		WithMemoryLimitPages(uint32(memory/pageSize)).WithCompilationCache(c.cache))
 	defer func() {
 		if r := recover(); r != nil { // a defect of the compiler must not end the process
 			err = fmt.Errorf("%w: the compiler gave up: %v", ErrModule, r)

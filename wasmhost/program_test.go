@@ -71,6 +71,31 @@ func TestSameModuleManyTimes(t *testing.T) {
 	}
 }
 
+// Several filters of one module that is read from the disk: none may have code
+// that another has not finished reading.
+func TestSameModuleFromDisk(t *testing.T) {
+	cfg := configs(t)["kept"]
+	module := watFile(t, "pass")
+	for range 30 {
+		h := newHost(t, cfg)
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				<-start
+				if _, err := h.Load(context.Background(), FilterConfig{Name: "test", Module: module}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		if err := h.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What is in memory for a filter goes with the filter: a router that is reloaded
 // with changed filters must not keep the code of all of them.
 func TestCodeOfClosedFiltersIsFreed(t *testing.T) {
