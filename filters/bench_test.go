@@ -17,6 +17,12 @@ var order = []byte(`{"id":"` + strings.Repeat("7", 40) + `","lines":[` + strings
 var request = []byte(`{"oslo.version": "2.0", "oslo.message": "{\"method\": \"build_instance\", \"args\": {\"image\": \"` + strings.Repeat("i", 300) +
 	`\", \"nets\": [` + strings.Repeat(`{\"id\": 12345, \"name\": \"net\"}, `, 12) + `1]}, \"version\": \"1.2\", \"_msg_id\": \"6563ccee3030418ea4411a593ec4129b\", \"_context_project_id\": \"p-1\"}"}`)
 
+const orderSchema = `{"type":"object","required":["id","type","lines"],"properties":{"id":{"type":"string","pattern":"^[0-9]+$"},` +
+	`"type":{"enum":["created","cancelled"]},"note":{"type":"string","maxLength":1000},` +
+	`"customer":{"type":"object","properties":{"email":{"type":"string"},"tenant":{"type":"string"}},"additionalProperties":false},` +
+	`"lines":{"type":"array","items":{"type":"object","additionalProperties":false,"properties":{"sku":{"type":"string","maxLength":20},` +
+	`"count":{"type":"integer","minimum":1},"price":{"type":"number","exclusiveMinimum":0}}}}}}`
+
 func BenchmarkStock(b *testing.B) {
 	routes := func(n int) map[string]any {
 		m := map[string]any{"created": "queue:orders.created"}
@@ -48,6 +54,7 @@ func BenchmarkStock(b *testing.B) {
 			map[string]any{"method": "build_*", "version": "1.4", "project": "p-*", "send": "queue:builds"},
 		}}, router.Decide},
 		{"hmac/sign", "hmac", map[string]any{"mode": "sign", "keys": map[string]any{"k": "0123456789abcdef"}}, router.Encode},
+		{"json-schema/valid", "json-schema", map[string]any{"schema_json": orderSchema}, router.Unpack},
 		{"messagepack/encode", "messagepack", map[string]any{"encode": "json-to-msgpack"}, router.Encode},
 		{"cbor/encode", "cbor", map[string]any{"encode": "json-to-cbor"}, router.Encode},
 		{"cbor/encode-sorted", "cbor", map[string]any{"encode": "json-to-cbor", "sort_keys": true}, router.Encode},

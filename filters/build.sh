@@ -13,7 +13,7 @@
 set -eu
 cd "$(dirname "$0")"
 out=${OUT:-.}
-all="stock/cbor stock/content-router stock/context-packer stock/deduplicator stock/hmac stock/messagepack stock/oslo-router stock/rate-limiter stock/rewrite stock/sampler demo/loop demo/trap demo/hungry demo/deep"
+all="stock/cbor stock/content-router stock/context-packer stock/deduplicator stock/hmac stock/json-schema stock/messagepack stock/oslo-router stock/rate-limiter stock/rewrite stock/sampler demo/loop demo/trap demo/hungry demo/deep"
 CLANG=${CLANG:-clang} WASM_LD=${WASM_LD:-wasm-ld} WAT2WASM=${WAT2WASM:-wat2wasm}
 
 tmp=$(mktemp -d)
