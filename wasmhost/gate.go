@@ -101,7 +101,7 @@ func (g *gate) replace(spare bool) (rest *router.RestError, trial bool) {
 	suspect := g.level > g.free
 	switch {
 	case wait > 0, suspect && spare:
-		return g.rest(max(wait, g.length()), fmt.Errorf("it keeps failing (%s; %d in a row)", g.cause, g.inARow)), false
+		return g.rest(max(wait, g.length()), g.failures()), false
 	case over > 0:
 		return g.rest(over*startShare, errors.New("it was started too often")), false
 	case g.room == 0:
@@ -112,6 +112,23 @@ func (g *gate) replace(spare bool) (rest *router.RestError, trial bool) {
 		g.until = now.Add(g.length())
 	}
 	return nil, suspect
+}
+
+// resting returns how long the filter still rests, nil if it does not. A spare that
+// was made before the rest began is no reason to go on without one.
+func (g *gate) resting() *router.RestError {
+	defer g.locked()()
+	now := time.Now()
+	g.forget(now)
+	if wait := g.until.Sub(now); wait > 0 {
+		return g.rest(wait, g.failures())
+	}
+	return nil
+}
+
+// failures says why the filter rests.
+func (g *gate) failures() error {
+	return fmt.Errorf("it keeps failing (%s; %d in a row)", g.cause, g.inARow)
 }
 
 func (g *gate) rest(wait time.Duration, why error) *router.RestError {

@@ -271,3 +271,27 @@ func TestSpareWakesWhoWaitsForRoom(t *testing.T) {
 		}
 	})
 }
+
+// A spare that was being made when the filter failed once too often is no reason
+// to go on without a rest.
+func TestSpareWaitsForTheEndOfTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := testGate(Limits{Instances: 4, RestartBackoff: time.Second, MaxBackoff: time.Minute})
+		s := newSupply(g, func() (*guest, error) { return &guest{}, nil })
+		s.keep(&guest{})
+		defer s.close()
+		for range g.free + 1 {
+			g.failed(false, "trap")
+		}
+		_, _, rest := s.take()
+		if rest == nil {
+			t.Fatal("the spare, while the filter rests")
+		}
+		if !rest.Wait(t.Context()) {
+			t.Fatal("the wait was ended")
+		}
+		if _, _, rest := s.take(); rest != nil {
+			t.Errorf("after the rest: %v", rest)
+		}
+	})
+}

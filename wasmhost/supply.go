@@ -88,6 +88,9 @@ func (s *supply) first() (*guest, error) {
 // take returns an instance in place of one that was lost, or when to ask again.
 // Trial is for the gate.
 func (s *supply) take() (g *guest, trial bool, rest *router.RestError) {
+	if rest := s.gate.resting(); rest != nil {
+		return nil, false, rest
+	}
 	defer s.wanted()
 	select {
 	case g := <-s.spares:
