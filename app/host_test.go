@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -47,5 +48,16 @@ func TestHostWithoutCacheDirectory(t *testing.T) {
 				t.Errorf("left %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// A limit that is not handed over would keep its default whatever the
+// configuration says.
+func TestEveryLimitIsHandedOver(t *testing.T) {
+	limits := app.FilterConfig("f", config.Default().Filter, nil).Limits
+	for field, value := range reflect.ValueOf(limits).Fields() {
+		if value.IsZero() {
+			t.Errorf("%s is not", field.Name)
+		}
 	}
 }

@@ -19,6 +19,7 @@ func limits(l config.Limits) wasmhost.Limits {
 		LogLines: l.LogLines, Targets: l.Targets, Emit: l.Emit, Fuel: l.Fuel, StartFuel: l.StartFuel,
 		Table: l.Table, Stack: l.Stack.Bytes(), LogRate: l.LogRate, Instances: l.Instances, Recycle: l.Recycle,
 		RestartBackoff: l.RestartBackoff.Std(), MaxBackoff: l.MaxBackoff.Std(),
+		KVSize: l.KVSize.Bytes(), KVTTL: l.KVTTL.Std(),
 	}
 }
 
