@@ -52,6 +52,8 @@ var (
 		`{"dependentSchemas":{"a":{"required":["c"]},"b":{"minProperties":2}}}`, `{"if":{"type":"integer"},"then":{"minimum":3},"else":{"type":"array"}}`,
 		`{"if":{"required":["a"]},"then":{"required":["b"]}}`, `{"if":false,"else":{"type":"string"}}`, `{"then":false,"else":false}`,
 		`{"$ref":"#/$defs/list"}`, `{"$ref":"#/$defs/tree"}`, `{"$ref":"#/$defs/a~1b"}`, `{"$ref":"#/$defs/list/anyOf/0"}`,
+		// The two names have the same hash.
+		`{"properties":{"costarring":{"type":"integer"},"liquid":{"type":"string"}},"additionalProperties":false}`, `{"required":["liquid"]}`,
 		`{"title":"x","description":"y","default":1,"examples":[1],"deprecated":true,"$comment":"z","format":"email","readOnly":true}`,
 	}
 	bodies = []string{
@@ -61,6 +63,9 @@ var (
 		`[]`, `[1]`, `[1,1]`, `[1,1.0]`, `["a",2]`, `["a",1]`, `[1,2,3]`, `[{"a":1,"b":2},{"b":2,"a":1.0}]`, `[[1],[1,1],[1]]`, `[null,false,0,""]`, `["a","\u0061"]`, `[9]`,
 		`{}`, `{"a":1}`, `{"a":"x"}`, `{"\u0061":1}`, `{"a":1,"b":""}`, `{"a":1,"b":"x"}`, `{"b":"x","c":null}`, `{"a":[1,2],"b":null}`, `{"ab":1}`, `{"aa":"x","cb":1}`,
 		`{"c":null,"b":1}`, `{"value":1,"children":[{"value":2,"children":[]},{"value":"x"}]}`, `{"value":1,"children":[{"value":2}]}`, `{"a":1,"b":2,"c":3}`,
+		`{"costarring":1,"liquid":"x"}`, `{"liquid":1}`, `{"costarring":1}`, `["costarring","liquid"]`,
+		`["costarring","liquid","costarring"]`, `["liquid","costarring","costarring"]`, `["costarring","costarring","liquid"]`,
+		`["liquid","liquid","costarring"]`, `["liquid","costarring","liquid"]`, `["costarring","liquid","liquid"]`,
 	}
 	defs = `"$defs":{"list":{"anyOf":[{"type":"array","items":{"$ref":"#/$defs/list"}},{"type":"integer"}]},` +
 		`"tree":{"type":"object","required":["value"],"properties":{"value":{"type":"integer"},"children":{"type":"array","items":{"$ref":"#/$defs/tree"}}}},` +
