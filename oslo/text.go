@@ -62,8 +62,9 @@ func appendEscape(dst []byte, r rune) []byte {
 	return append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
-// unquote returns the text of a JSON string that the scanner has accepted. The
-// result shares memory with quoted when nothing in it is escaped.
+// unquote returns the text of a JSON string that the scanner has accepted, and
+// some text of one that only has its quotes. The result shares memory with
+// quoted when nothing in it is escaped.
 func unquote(quoted []byte) []byte {
 	in := quoted[1 : len(quoted)-1]
 	i := bytes.IndexByte(in, '\\')
@@ -94,7 +95,11 @@ func unquote(quoted []byte) []byte {
 		case 't':
 			out = append(out, '\t')
 		case 'u':
-			r, _ := hex4(in, i+2)
+			r, ok := hex4(in, i+2)
+			if !ok { // only in text that is being salvaged
+				out = append(out, c)
+				break
+			}
 			if utf16.IsSurrogate(r) && i+8 <= len(in) && in[i+6] == '\\' && in[i+7] == 'u' {
 				if lo, ok := hex4(in, i+8); ok {
 					if pair := utf16.DecodeRune(r, lo); pair != utf8.RuneError {
