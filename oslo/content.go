@@ -14,8 +14,13 @@ import (
 // HeaderCompression is the header that says how a body is compressed.
 const HeaderCompression = "compression"
 
-// CompressionGzip is the [HeaderCompression] of what [Compress] returns.
-const CompressionGzip = "application/x-gzip"
+// Values of [HeaderCompression] that are understood, as Python writes them. It
+// reads the short names "gzip", "zlib", "bzip2" and "bzip" too, and so does
+// [Decompress].
+const (
+	CompressionGzip  = "application/x-gzip" // what [Compress] returns
+	CompressionBzip2 = "application/x-bz2"  // only read: Go's library has no writer for it
+)
 
 // CheckContentType reports whether a body of that content type may be read as
 // a message. Python takes nothing but application/json as it stands; here an
@@ -51,9 +56,10 @@ func Compress(body []byte) []byte {
 }
 
 // Decompress undoes the compression that a message's header names; an empty
-// name is none. It returns at most limit bytes: a body that would grow beyond
-// is an error that wraps [ErrTooLarge]. An unknown compression, and data that
-// is damaged, wrap [ErrContent].
+// name is none. What is named gzip may be in zlib's format, as Python has it, or
+// in gzip's. It returns at most limit bytes: a body that would grow beyond is an
+// error that wraps [ErrTooLarge]. An unknown compression, and data that is
+// damaged, wrap [ErrContent].
 func Decompress(compression string, body []byte, limit int) ([]byte, error) {
 	var r io.Reader
 	var err error
@@ -63,13 +69,13 @@ func Decompress(compression string, body []byte, limit int) ([]byte, error) {
 			return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(body), limit)
 		}
 		return body, nil
-	case CompressionGzip:
+	case CompressionGzip, "gzip", "zlib":
 		if bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
 			r, err = gzip.NewReader(bytes.NewReader(body))
 		} else {
 			r, err = zlib.NewReader(bytes.NewReader(body))
 		}
-	case "application/x-bz2":
+	case CompressionBzip2, "bzip2", "bzip", "bz2":
 		r = bzip2.NewReader(bytes.NewReader(body))
 	default:
 		return nil, fmt.Errorf("%w: compression %.64q", ErrContent, compression)

@@ -11,38 +11,80 @@ const (
 	keyMessage      = "oslo.message"
 )
 
-// Open returns the message that a body holds. Enveloped tells whether it was
-// in an envelope; a body without one is the message itself. The message shares
-// memory with body where it can.
+// Body is the body of a message, read but not taken apart further than its
+// message's members. It remembers its text, so that it can be passed on as it
+// came but for what was changed.
+type Body struct {
+	// Enveloped tells whether the message was in an envelope; without one the
+	// body is the message itself.
+	Enveloped bool
+
+	message Object
+	text    []byte
+	at, end int    // where in text the message, or the string that holds it, is
+	inner   []byte // what the message was read from
+}
+
+// ReadBody reads a body. The result shares memory with text, which must not be
+// changed.
 //
 // Errors wrap [ErrSyntax] or [ErrMessage]; a body that is not UTF-8, and an
 // envelope of any other version than 2.0, are among them, as they are to
 // Python.
+func ReadBody(text []byte) (Body, error) {
+	if !utf8.Valid(text) {
+		return Body{}, fmt.Errorf("%w: the body is not UTF-8", ErrSyntax)
+	}
+	outer, err := ParseObject(text)
+	if err != nil {
+		return Body{}, err
+	}
+	start := skipSpace(text, 0)
+	version, holder := outer.find(keyVersion), outer.find(keyMessage)
+	if version < 0 || holder < 0 {
+		return Body{message: outer, text: text, at: start, end: start + len(outer.source), inner: outer.source}, nil
+	}
+	b := Body{Enveloped: true, text: text, at: start + outer.members[holder].read.value, end: start + outer.members[holder].read.end}
+	value := outer.members[version].value
+	if number, ok := value.Text(); !ok || !Compatible(envelopeVersion, number) {
+		return b, fmt.Errorf("%w: envelope version %.20s, only %s is understood", ErrMessage, value, envelopeVersion)
+	}
+	if text[b.at] != '"' {
+		return b, fmt.Errorf("%w: the envelope holds %s where a string should be", ErrMessage, outer.members[holder].value.kind())
+	}
+	b.inner = unquote(text[b.at:b.end])
+	if b.message, err = ParseObject(b.inner); err != nil {
+		return b, fmt.Errorf("in the envelope: %w", err)
+	}
+	return b, nil
+}
+
+// Message returns the message. It may be changed in place, by its methods, but
+// not replaced by another.
+func (b *Body) Message() *Object { return &b.message }
+
+// Bytes returns the body's text: the very text it was read from while its
+// message has not changed, else that text with the changes in it and every other
+// byte as it was, also those of an envelope around the message.
+func (b *Body) Bytes() []byte {
+	if !b.message.touched {
+		return b.text
+	}
+	edits := b.message.edits()
+	if !b.Enveloped {
+		shift(edits, b.at)
+		return splice(nil, b.text, edits)
+	}
+	shift(edits, skipSpace(b.inner, 0))
+	escape(edits, b.text[b.at:b.end])
+	shift(edits, b.at)
+	return splice(nil, b.text, edits)
+}
+
+// Open reads a body whose message will only be looked at, as [ReadBody] does.
 func Open(body []byte) (message Object, enveloped bool, err error) {
-	if !utf8.Valid(body) {
-		return Object{}, false, fmt.Errorf("%w: the body is not UTF-8", ErrSyntax)
-	}
-	outer, err := ParseObject(body)
-	if err != nil {
-		return Object{}, false, err
-	}
-	version, hasVersion := outer.Get(keyVersion)
-	inner, hasMessage := outer.Get(keyMessage)
-	if !hasVersion || !hasMessage {
-		return outer, false, nil
-	}
-	text, ok := version.Text()
-	if !ok || !Compatible(envelopeVersion, text) {
-		return Object{}, true, fmt.Errorf("%w: envelope version %.20s, only %s is understood", ErrMessage, version, envelopeVersion)
-	}
-	if len(inner) == 0 || inner[0] != '"' {
-		return Object{}, true, fmt.Errorf("%w: the envelope holds %s where a string should be", ErrMessage, inner.kind())
-	}
-	message, err = ParseObject(unquote(inner))
-	if err != nil {
-		return Object{}, true, fmt.Errorf("in the envelope: %w", err)
-	}
-	return message, true, nil
+	b, err := ReadBody(body)
+	return b.message, b.Enveloped, err
 }
 
 // Seal returns a body that holds message in an envelope 2.0.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"math/big"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -49,8 +51,12 @@ func TestMarshalWritesWhatPythonWrites(t *testing.T) {
 		`{"a": 1, "b": {}}`:            map[string]any{"b": map[string]int{}, "a": int8(1)},
 		`"2026-01-02T03:04:05.000006"`: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC),
 		`{"b": 2, "ratio": 3.0, "Next": {"b": 0, "ratio": 0.0, "Next": null}}`: outer{inner: inner{2}, Ratio: 3, Hidden: 4, Next: &outer{}},
-		`[NaN]`: oslo.Raw(" [NaN] "),
-		`"raw"`: []byte("raw"),
+		`[NaN]`:                           oslo.Raw(" [NaN] "),
+		`"raw"`:                           []byte("raw"),
+		`{"-1": 2, "null": 4, "true": 3}`: map[any]int{-1: 2, true: 3, nil: 4},
+		`{"10.0.0.1": null}`:              map[netip.Addr]any{netip.MustParseAddr("10.0.0.1"): nil},
+		`"disk full"`:                     errors.New("disk full"),
+		`1267650600228229401496703205376`: new(big.Int).Lsh(big.NewInt(1), 100),
 	} {
 		got, err := oslo.Marshal(v)
 		if err != nil || string(got) != want {
@@ -59,7 +65,7 @@ func TestMarshalWritesWhatPythonWrites(t *testing.T) {
 	}
 	loop := map[string]any{}
 	loop["self"] = loop
-	for _, v := range []any{make(chan int), map[int]int{1: 2}, json.Number("1x"), oslo.Raw("{"), loop} {
+	for _, v := range []any{make(chan int), map[[1]int]int{{1}: 2}, []byte("\x80"), json.Number("1x"), oslo.Raw("{"), loop} {
 		if got, err := oslo.Marshal(v); err == nil {
 			t.Errorf("%T is %.40s", v, got)
 		}
@@ -117,11 +123,11 @@ func TestAnUnchangedObjectKeepsItsTextAndAChangedOneItsOtherMembers(t *testing.T
 	o.Set("c", oslo.String("new"))
 	o.Set("d", oslo.Null)
 	o.Delete("nothing")
-	if got, want := string(o.Raw()), `{"a": 1.0, "\u0062": [1,2], "c": "new", "a": "\udc80", "d": null}`; got != want {
+	if got, want := string(o.Raw()), `{"a":1.0,"\u0062" : [1,2],  "c":"new", "a":"\udc80", "d": null}`; got != want {
 		t.Errorf("changed:\n got %s\nwant %s", got, want)
 	}
 	o.Delete("a")
-	if got, want := string(o.Raw()), `{"\u0062": [1,2], "c": "new", "d": null}`; got != want || o.Len() != 3 {
+	if got, want := string(o.Raw()), `{"\u0062" : [1,2],  "c":"new", "d": null}`; got != want || o.Len() != 3 {
 		t.Errorf("deleted: %s", got)
 	}
 	if got := string(was.Raw()); got != text {
@@ -129,5 +135,21 @@ func TestAnUnchangedObjectKeepsItsTextAndAChangedOneItsOtherMembers(t *testing.T
 	}
 	if _, err := oslo.ParseObject([]byte(`[1]`)); !errors.Is(err, oslo.ErrMessage) {
 		t.Errorf("a list: %v", err)
+	}
+}
+
+func TestDeepValuesAreReadInOnePass(t *testing.T) {
+	// A reader that looked at each level's text again would need minutes.
+	const depth = oslo.MaxDepth - 1
+	text := strings.Repeat(`[{"a":`, depth/2) + `"` + strings.Repeat("x", 4<<20) + `"` + strings.Repeat("}]", depth/2)
+	v, err := oslo.Raw(text).Value()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range depth / 2 {
+		v = v.([]any)[0].(map[string]any)["a"]
+	}
+	if s, ok := v.(string); !ok || len(s) != 4<<20 {
+		t.Errorf("at the bottom is %T", v)
 	}
 }

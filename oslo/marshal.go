@@ -3,6 +3,7 @@ package oslo
 import (
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Marshal writes a Go value as Python writes JSON: ASCII only, a space after
@@ -18,10 +20,12 @@ import (
 //
 // It takes nil, bool, all integers and floats, strings, [json.Number] (as it is
 // written), [Raw], [Object], [time.Time] (as oslo writes a datetime, in UTC),
-// slices, arrays, maps with string keys, pointers, structs with json tags
-// (name, omitempty and "-"), and what implements [json.Marshaler] or
-// [encoding.TextMarshaler]. []byte is text, as Python bytes are. Anything else,
-// and nesting deeper than [MaxDepth], is an error.
+// slices, arrays, maps, pointers, structs with json tags (name, omitempty and
+// "-"), what implements [json.Marshaler] or [encoding.TextMarshaler], and errors
+// as their text. []byte is text, as Python bytes are, and must be UTF-8; other
+// strings may hold any bytes. Keys of maps that are no strings become their JSON
+// text, as Python's do: 1 is "1" and nil "null". Anything else, and nesting
+// deeper than [MaxDepth], is an error.
 func Marshal(v any) (Raw, error) {
 	dst, err := appendValue(nil, v, 0)
 	return Raw(dst), err
@@ -50,7 +54,7 @@ func appendValue(dst []byte, v any, depth int) ([]byte, error) {
 	case string:
 		return appendQuoted(dst, v), nil
 	case []byte:
-		return appendQuoted(dst, v), nil
+		return appendBytes(dst, v)
 	case int:
 		return strconv.AppendInt(dst, int64(v), 10), nil
 	case int64:
@@ -80,6 +84,8 @@ func appendValue(dst []byte, v any, depth int) ([]byte, error) {
 			return nil, fmt.Errorf("marshal %T: %w", v, err)
 		}
 		return appendQuoted(dst, text), nil
+	case error:
+		return appendQuoted(dst, v.Error()), nil
 	}
 	return appendReflected(dst, reflect.ValueOf(v), depth)
 }
@@ -116,24 +122,51 @@ func appendReflected(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 		return appendValue(dst, v.Elem().Interface(), depth+1)
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return appendQuoted(dst, v.Bytes()), nil
+			return appendBytes(dst, v.Bytes())
 		}
 		return appendList(dst, v.Len(), depth, func(i int) any { return v.Index(i).Interface() })
 	case reflect.Array:
 		return appendList(dst, v.Len(), depth, func(i int) any { return v.Index(i).Interface() })
 	case reflect.Map:
-		if v.Type().Key().Kind() != reflect.String {
-			break
-		}
 		m := make(map[string]any, v.Len())
 		for it := v.MapRange(); it.Next(); {
-			m[it.Key().String()] = it.Value().Interface()
+			key, err := keyText(it.Key())
+			if err != nil {
+				return nil, err
+			}
+			m[key] = it.Value().Interface()
 		}
 		return appendMap(dst, m, depth)
 	case reflect.Struct:
 		return appendStruct(dst, v, depth)
 	}
 	return nil, fmt.Errorf("marshal: a %s has no JSON form", v.Type())
+}
+
+func appendBytes(dst, text []byte) ([]byte, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("marshal: bytes that are not UTF-8 have no JSON form")
+	}
+	return appendQuoted(dst, text), nil
+}
+
+// keyText returns a map's key as Python writes it: numbers, truth values and
+// nil as their JSON text.
+func keyText(key reflect.Value) (string, error) {
+	if key.Kind() == reflect.String {
+		return key.String(), nil
+	}
+	text, err := Marshal(key.Interface())
+	if err != nil {
+		return "", err
+	}
+	if plain, ok := text.Text(); ok {
+		return plain, nil
+	}
+	if text[0] == '{' || text[0] == '[' {
+		return "", fmt.Errorf("marshal: a %s cannot be a name", key.Type())
+	}
+	return string(text), nil
 }
 
 func appendList(dst []byte, n, depth int, at func(int) any) (_ []byte, err error) {

@@ -65,7 +65,8 @@ func TestVersionsAreCompatibleWithinAMajorPart(t *testing.T) {
 func TestKeepAliveIsHalfTheWholeSeconds(t *testing.T) {
 	for timeout, want := range map[string]time.Duration{
 		`2`: time.Second, `3`: 1500 * time.Millisecond, `2.9`: time.Second, `"2"`: time.Second, `" 4 "`: 2 * time.Second, `1e400`: 0, `1e300`: 24 * time.Hour,
-		`1`: 0, `0.5`: 0, `-5`: 0, `true`: 0, `null`: 0, `"2.5"`: 0, `"abc"`: 0, `NaN`: 0, `Infinity`: 0, `[2]`: 0, ``: 0,
+		`1`: 500 * time.Millisecond, `"1"`: 500 * time.Millisecond, `0.5`: 250 * time.Millisecond, `1e-300`: 100 * time.Millisecond, `2e4`: 10000 * time.Second,
+		`0`: 0, `-0.0`: 0, `-5`: 0, `-Infinity`: 0, `{}`: 0, `true`: 0, `null`: 0, `"2.5"`: 0, `"abc"`: 0, `NaN`: 0, `Infinity`: 0, `[2]`: 0, ``: 0,
 	} {
 		r := oslo.Request{Timeout: oslo.Raw(timeout)}
 		if got := r.KeepAlive(); got != want {
@@ -115,7 +116,10 @@ func TestRepliesOfOddPeers(t *testing.T) {
 		`{"_msg_id": "i", "result": null, "failure": null, "ending":false}`: false,
 		`{"_msg_id": "i", "failure": "text", "ending": false}`:              true,
 
-		`{"_msg_id": "i"}`: false,
+		`{"_msg_id": "i"}`:                false,
+		`{"_msg_id": "i", "ending": 1}`:   true,
+		`{"_msg_id": "i", "ending": ""}`:  false,
+		`{"_msg_id": "i", "ending": 0.0}`: false,
 	} {
 		if r, err := parse(text); err != nil || r.Ending != ending {
 			t.Errorf("%s: %+v, %v", text, r, err)
@@ -123,6 +127,16 @@ func TestRepliesOfOddPeers(t *testing.T) {
 	}
 	if _, err := parse(`{"result": 1}`); !errors.Is(err, oslo.ErrMessage) {
 		t.Errorf("no id: %v", err)
+	}
+	for _, none := range []string{`null`, `""`, `{}`, `[ ]`, `0`, `-0.0`, `false`} {
+		if r, err := parse(`{"_msg_id": "i", "ending": true, "result": 7, "failure": ` + none + `}`); err != nil || r.Failure != nil || string(r.Result) != "7" {
+			t.Errorf("failure %s: %+v, %v", none, r, err)
+		}
+	}
+	for _, some := range []string{`"{}"`, `[0]`, `{"class": "E"}`, `1e400`, `true`, `NaN`} {
+		if r, err := parse(`{"_msg_id": "i", "failure": ` + some + `}`); err != nil || r.Failure == nil {
+			t.Errorf("failure %s: %+v, %v", some, r, err)
+		}
 	}
 	for text, want := range map[string]oslo.Failure{
 		`{"class": "E", "module": "exceptions", "message": "m", "tb": ["a", 1, "b"]}`: {Class: "E", Module: "builtins", Message: "m", Traceback: []string{"a", "b"}},
@@ -163,6 +177,12 @@ func TestNotificationTimestamps(t *testing.T) {
 			t.Errorf("%+v, %v", back, err)
 		}
 	}
+	for _, text := range []string{"2026-11-22 22:28:33", "2026-11-22T22:28:33.0", "2026-11-22T23:28:33+01:00", "2026-11-22 22:28:33+00:00"} {
+		o, _ := oslo.ParseObject([]byte(`{"event_type": "e", "timestamp": "` + text + `"}`))
+		if n, err := oslo.ParseNotification(&o); err != nil || !n.Timestamp.Equal(whole) {
+			t.Errorf("%s: %v, %v", text, n.Timestamp, err)
+		}
+	}
 	o, _ := oslo.ParseObject([]byte(`{"event_type": "e", "payload": "text", "priority": 3, "timestamp": "soon"}`))
 	if n, err := oslo.ParseNotification(&o); err != nil || string(n.Payload) != `"text"` || !n.Timestamp.IsZero() {
 		t.Errorf("%+v, %v", n, err)
@@ -193,7 +213,7 @@ func TestDecompressionIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for compression, body := range map[string][]byte{"": letters, oslo.CompressionGzip: oslo.Compress(letters), "application/x-bz2": packed} {
+	for compression, body := range map[string][]byte{"": letters, "gzip": oslo.Compress(letters), "bzip2": packed, oslo.CompressionGzip: oslo.Compress(letters), oslo.CompressionBzip2: packed} {
 		if out, err := oslo.Decompress(compression, body, 1000); err != nil || !bytes.Equal(out, letters) {
 			t.Errorf("%q: %d bytes, %v", compression, len(out), err)
 		}

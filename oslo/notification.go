@@ -32,7 +32,7 @@ func (n *Notification) Encode() Raw {
 	w.raw("payload", n.Payload)
 	w.text("timestamp", formatTimestamp(n.Timestamp))
 	w.text(keyUniqueID, n.UniqueID)
-	w.prefixed(contextPrefix, &n.Context)
+	w.prefixed(ContextPrefix, &n.Context)
 	return Raw(append(w.dst, '}'))
 }
 
@@ -50,7 +50,7 @@ func ParseNotification(message *Object) (Notification, error) {
 		Priority:    ascii(message.Text("priority"), 'A', 'Z'),
 		Timestamp:   parseTimestamp(message.Text("timestamp")),
 		UniqueID:    message.Text(keyUniqueID),
-		Context:     message.cutPrefixed(contextPrefix),
+		Context:     message.cutPrefixed(ContextPrefix),
 	}
 	n.Payload, _ = message.Get("payload")
 	return n, nil
@@ -81,7 +81,7 @@ func formatTimestamp(t time.Time) string {
 }
 
 func parseTimestamp(s string) time.Time {
-	for _, layout := range [...]string{timestampLayout, "2006-01-02T15:04:05", time.RFC3339} {
+	for _, layout := range [...]string{timestampLayout, "2006-01-02T15:04:05", time.RFC3339, "2006-01-02 15:04:05Z07:00"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC()
 		}

@@ -7,21 +7,36 @@ import (
 	"strings"
 )
 
-// Member is one name and value of an [Object].
-type Member struct {
-	Key   string
-	Value Raw
-
-	quoted []byte // the key as it was written, nil if it never was
-}
-
 // Object is a JSON object whose members' values stay text. Where names occur
 // twice the last one counts, as in Python. The zero Object is empty. It is not
 // safe for concurrent use; copies share members until [Object.Clone].
 type Object struct {
-	members []Member
-	source  []byte // what members were read from, while nothing has changed
+	members []member
+	source  []byte // what it was read from, from brace to brace; nil if it was built
+	touched bool   // something differs from source
+	first   int    // in source: where the first member began
+	last    int    // in source: where the last member ended
 }
+
+// member is one name and value of an [Object]. Those that were read are before
+// those that were added, and in the order of the source.
+type member struct {
+	key   string
+	value Raw
+	read  place
+	set   bool // value is not the one that was read
+}
+
+// place is where in its object's source a member was read. The zero place is
+// of a member that was added.
+type place struct {
+	key   int // first byte of the name
+	value int // first byte of the value
+	end   int // behind the value
+	next  int // first byte of the next member's name, 0 if there was none
+}
+
+func (m *member) added() bool { return m.read.key == 0 }
 
 // ParseObject splits text, which must be one JSON object, into its members.
 // They share memory with text. Errors wrap [ErrSyntax], or [ErrMessage] if the
@@ -35,10 +50,19 @@ func ParseObject(text []byte) (Object, error) {
 		}
 		return Object{}, err
 	}
-	o := Object{members: make([]Member, 0, 12)}
-	end, err := scanObject(text, start, 0, func(key, value []byte) error {
-		o.members = append(o.members, Member{Key: keyName(key), Value: Raw(value), quoted: key})
-		return nil
+	o := Object{members: make([]member, 0, 12), first: 1, last: 1}
+	end, err := scanObject(text, start, 0, func(key, keyEnd, value, valueEnd int) {
+		m := member{
+			key: keyName(text[key:keyEnd]), value: Raw(text[value:valueEnd:valueEnd]),
+			read: place{key: key - start, value: value - start, end: valueEnd - start},
+		}
+		if n := len(o.members); n > 0 {
+			o.members[n-1].read.next = m.read.key
+		} else {
+			o.first = m.read.key
+		}
+		o.last = m.read.end
+		o.members = append(o.members, m)
 	})
 	if err != nil {
 		return Object{}, err
@@ -74,7 +98,7 @@ func (o *Object) Len() int { return len(o.members) }
 func (o *Object) All() iter.Seq2[string, Raw] {
 	return func(yield func(string, Raw) bool) {
 		for i := range o.members {
-			if !yield(o.members[i].Key, o.members[i].Value) {
+			if !yield(o.members[i].key, o.members[i].value) {
 				return
 			}
 		}
@@ -83,7 +107,7 @@ func (o *Object) All() iter.Seq2[string, Raw] {
 
 func (o *Object) find(key string) int {
 	for i, v := range slices.Backward(o.members) {
-		if v.Key == key {
+		if v.key == key {
 			return i
 		}
 	}
@@ -93,7 +117,7 @@ func (o *Object) find(key string) int {
 // Get returns the member of that name, and whether there is one.
 func (o *Object) Get(key string) (Raw, bool) {
 	if i := o.find(key); i >= 0 {
-		return o.members[i].Value, true
+		return o.members[i].value, true
 	}
 	return nil, false
 }
@@ -106,15 +130,15 @@ func (o *Object) Text(key string) string {
 	return text
 }
 
-// Set replaces the member of that name, in its place, or appends one. Value
+// Set replaces the value of that name, in its place, or appends a member. Value
 // must be one JSON value, as [Marshal] and [ParseRaw] return it.
 func (o *Object) Set(key string, value Raw) {
-	o.source = nil
+	o.touched = true
 	if i := o.find(key); i >= 0 {
-		o.members[i].Value = value
+		o.members[i].value, o.members[i].set = value, true
 		return
 	}
-	o.members = append(o.members, Member{Key: key, Value: value})
+	o.members = append(o.members, member{key: key, value: value})
 }
 
 // Delete removes every member of that name; an absent one is no error.
@@ -122,49 +146,54 @@ func (o *Object) Delete(key string) {
 	if o.find(key) < 0 {
 		return
 	}
-	o.source = nil
-	o.members = slices.DeleteFunc(o.members, func(m Member) bool { return m.Key == key })
+	o.touched = true
+	o.members = slices.DeleteFunc(o.members, func(m member) bool { return m.key == key })
 }
 
 // Clone returns an object of its own members; their values stay shared, as
 // nothing changes them in place.
 func (o *Object) Clone() Object {
-	return Object{members: slices.Clone(o.members), source: o.source}
+	c := *o
+	c.members = slices.Clone(o.members)
+	return c
 }
 
 // Raw returns the object's text: the very text it was read from while nothing
-// has changed, else the members' own texts joined as Python joins them.
+// has changed. Of a changed one it is that text with the changes in it, and
+// every other byte as it was; of one that was built, what Python would write.
 func (o *Object) Raw() Raw {
-	if o.source != nil {
+	if o.source != nil && !o.touched {
 		return Raw(o.source)
 	}
 	return Raw(o.append(nil))
 }
 
 func (o *Object) append(dst []byte) []byte {
-	if o.source != nil {
+	switch {
+	case o.source == nil:
+		return append(o.appendMembers(append(dst, '{'), 0), '}')
+	case o.touched:
+		return splice(dst, o.source, o.edits())
+	default:
 		return append(dst, o.source...)
 	}
-	w := objectWriter{dst: append(dst, '{')}
-	for i := range o.members {
-		m := &o.members[i]
-		if m.quoted != nil {
-			w.separate()
-			w.dst = append(append(w.dst, m.quoted...), ": "...)
-		} else {
-			w.key(m.Key)
-		}
-		w.dst = appendRaw(w.dst, m.Value)
+}
+
+// appendMembers writes the members from the one at index on.
+func (o *Object) appendMembers(dst []byte, from int) []byte {
+	w := objectWriter{dst: dst, some: from > 0}
+	for i := range o.members[from:] {
+		w.raw(o.members[from+i].key, o.members[from+i].value)
 	}
-	return append(w.dst, '}')
+	return w.dst
 }
 
 // Value returns the object as Go values, as [Raw.Value] does.
 func (o *Object) Value() map[string]any {
 	m := make(map[string]any, len(o.members))
 	for i := range o.members {
-		if v, err := o.members[i].Value.Value(); err == nil {
-			m[o.members[i].Key] = v
+		if v, err := o.members[i].value.Value(); err == nil {
+			m[o.members[i].key] = v
 		}
 	}
 	return m
@@ -174,8 +203,8 @@ func (o *Object) Value() map[string]any {
 func (o *Object) cutPrefixed(prefix string) Object {
 	var out Object
 	for i := range o.members {
-		if name, ok := strings.CutPrefix(o.members[i].Key, prefix); ok {
-			out.members = append(out.members, Member{Key: name, Value: o.members[i].Value})
+		if name, ok := strings.CutPrefix(o.members[i].key, prefix); ok {
+			out.members = append(out.members, member{key: name, value: o.members[i].value})
 		}
 	}
 	return out
@@ -211,13 +240,8 @@ func (w *objectWriter) text(name, value string) {
 
 func (w *objectWriter) prefixed(prefix string, o *Object) {
 	for i := range o.members {
-		w.raw(prefix+o.members[i].Key, o.members[i].Value)
+		w.raw(prefix+o.members[i].key, o.members[i].value)
 	}
 }
 
-func appendRaw(dst []byte, r Raw) []byte {
-	if len(r) == 0 {
-		return append(dst, Null...)
-	}
-	return append(dst, r...)
-}
+func appendRaw(dst []byte, r Raw) []byte { return append(dst, r.orNull()...) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 )
 
 // Raw is the text of one JSON value as a Python peer writes it, which may hold
@@ -28,6 +29,14 @@ func ParseRaw(text []byte) (Raw, error) {
 
 // IsNull reports whether r is null or no value at all.
 func (r Raw) IsNull() bool { return len(r) == 0 || string(r) == "null" }
+
+// orNull returns r, or null if it is no value at all.
+func (r Raw) orNull() Raw {
+	if len(r) == 0 {
+		return Null
+	}
+	return r
+}
 
 // Text returns the string that r is, and whether it is one.
 func (r Raw) Text() (string, bool) {
@@ -54,25 +63,52 @@ func (r Raw) Value() (any, error) {
 
 // value builds what the scanner has accepted.
 func (r Raw) value() any {
-	switch r[0] {
+	v, _ := build(r, 0)
+	return v
+}
+
+// build returns the value that starts at i and where it ends, in one pass
+// however deeply it nests. The scanner has accepted s.
+func build(s []byte, i int) (any, int) {
+	switch s[i] {
 	case '{':
 		m := map[string]any{}
-		_, _ = scanObject(r, 0, 0, func(key, value []byte) error {
-			m[string(unquote(key))] = Raw(value).value()
-			return nil
-		})
-		return m
+		for i = skipSpace(s, i+1); s[i] != '}'; {
+			end, _ := scanString(s, i)
+			key := string(unquote(s[i:end]))
+			i = skipSpace(s, end)
+			m[key], i = build(s, skipSpace(s, i+1))
+			i = nextItem(s, i)
+		}
+		return m, i + 1
 	case '[':
 		list := []any{}
-		_, _ = scanArray(r, 0, 0, func(value []byte) error {
-			list = append(list, Raw(value).value())
-			return nil
-		})
-		return list
-	case '"':
-		return string(unquote(r))
+		for i = skipSpace(s, i+1); s[i] != ']'; {
+			var v any
+			v, i = build(s, i)
+			list = append(list, v)
+			i = nextItem(s, i)
+		}
+		return list, i + 1
 	}
-	switch string(r) {
+	end, _ := scanValue(s, i, 0)
+	return scalar(s[i:end]), end
+}
+
+// nextItem returns where the item after the one that ends at i starts, or the
+// closing bracket.
+func nextItem(s []byte, i int) int {
+	if i = skipSpace(s, i); s[i] == ',' {
+		i = skipSpace(s, i+1)
+	}
+	return i
+}
+
+func scalar(s []byte) any {
+	if s[0] == '"' {
+		return string(unquote(s))
+	}
+	switch string(s) {
 	case "null":
 		return nil
 	case "true":
@@ -86,7 +122,7 @@ func (r Raw) value() any {
 	case "-Infinity":
 		return math.Inf(-1)
 	}
-	return json.Number(r)
+	return json.Number(s)
 }
 
 // Unmarshal fills what v points to by the rules of [json.Unmarshal]; numbers
@@ -112,11 +148,26 @@ func (r Raw) Elements() ([]Raw, error) {
 		return nil, fmt.Errorf("%w: %s where a list should be", ErrMessage, raw.kind())
 	}
 	list := []Raw{}
-	_, err = scanArray(raw, 0, 0, func(value []byte) error {
-		list = append(list, Raw(value))
-		return nil
-	})
+	_, err = scanArray(raw, 0, 0, func(value []byte) { list = append(list, Raw(value)) })
 	return list, err
+}
+
+// truthy reports whether Python takes r as true in an if.
+func (r Raw) truthy() bool {
+	if len(r) == 0 {
+		return false
+	}
+	switch r[0] {
+	case 'n', 'f':
+		return false
+	case '"':
+		return len(r) > len(`""`)
+	case '{', '[':
+		next := r[skipSpace(r, 1)]
+		return next != '}' && next != ']'
+	}
+	f, err := strconv.ParseFloat(string(r), 64)
+	return f != 0 || err != nil // true, and numbers beyond any float
 }
 
 func (r Raw) kind() string {

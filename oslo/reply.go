@@ -38,8 +38,9 @@ func (r *Reply) Encode() Raw {
 	return Raw(append(w.dst, '}'))
 }
 
-// ParseReply reads a reply. A message that carries a result or failure ends
-// the call even if it does not say so, as nothing better can follow it. The
+// ParseReply reads a reply. A failure that Python takes as false, "" or {} for
+// example, is none, and every value that it takes as true ends the call. So does
+// a result or failure that does not say so, as nothing better can follow it. The
 // error wraps [ErrMessage] if the reply does not name its call.
 func ParseReply(message *Object) (Reply, error) {
 	r := Reply{MsgID: message.Text(keyMsgID), UniqueID: message.Text(keyUniqueID)}
@@ -47,11 +48,11 @@ func ParseReply(message *Object) (Reply, error) {
 		return r, fmt.Errorf("%w: a reply without %s", ErrMessage, keyMsgID)
 	}
 	r.Result, _ = message.Get("result")
-	if failure, _ := message.Get("failure"); !failure.IsNull() {
+	if failure, _ := message.Get("failure"); failure.truthy() {
 		f := ParseFailure(failure)
 		r.Failure = &f
 	}
 	ending, _ := message.Get("ending")
-	r.Ending = string(ending) == "true" || r.Failure != nil || !r.Result.IsNull()
+	r.Ending = ending.truthy() || r.Failure != nil || !r.Result.IsNull()
 	return r, nil
 }

@@ -13,8 +13,11 @@ const (
 	keyReplyQueue = "_reply_q"
 	keyTimeout    = "_timeout"
 	keyUniqueID   = "_unique_id"
-	contextPrefix = "_context_"
 )
+
+// ContextPrefix begins the name of each member of a message that is an entry of
+// its context.
+const ContextPrefix = "_context_"
 
 // Request asks a server to run a method. With a message id and reply queue it
 // is a call, without them a cast.
@@ -56,7 +59,7 @@ func (r *Request) Encode() Raw {
 		w.raw(keyTimeout, r.Timeout)
 	}
 	w.text(keyUniqueID, r.UniqueID)
-	w.prefixed(contextPrefix, &r.Context)
+	w.prefixed(ContextPrefix, &r.Context)
 	return Raw(append(w.dst, '}'))
 }
 
@@ -70,7 +73,7 @@ func ParseRequest(message *Object) Request {
 		MsgID:      message.Text(keyMsgID),
 		ReplyQueue: message.Text(keyReplyQueue),
 		UniqueID:   message.Text(keyUniqueID),
-		Context:    message.cutPrefixed(contextPrefix),
+		Context:    message.cutPrefixed(ContextPrefix),
 	}
 	r.Args, _ = message.Get("args")
 	r.Timeout, _ = message.Get(keyTimeout)
@@ -102,14 +105,20 @@ func (r *Request) Arguments() (Object, error) {
 	return o, nil
 }
 
-// maxKeepAlive bounds what a peer can ask for, so that no arithmetic on it
-// overflows.
-const maxKeepAlive = 24 * time.Hour
+// Bounds of what a peer can ask for, so that no arithmetic on it overflows and
+// nobody is kept busy with keep-alives.
+const (
+	minKeepAlive = 100 * time.Millisecond
+	maxKeepAlive = 24 * time.Hour
+)
 
 // KeepAlive returns how often the server must tell the caller that it is still
-// at work: every int(timeout)/2 seconds. It is 0, never, where Python would
-// not do so either: without a timeout, with one under two seconds, or with one
-// that is no number.
+// at work: every int(timeout)/2 seconds. It is 0, never, without a timeout, and
+// with one that is not above zero or that Python's int() would not take.
+//
+// Python's own servers send none to a caller that gave less than two seconds,
+// and let it give up; here it hears twice in that time, at most ten times a
+// second.
 func (r *Request) KeepAlive() time.Duration {
 	text, isText := r.Timeout.Text()
 	if !isText {
@@ -118,17 +127,16 @@ func (r *Request) KeepAlive() time.Duration {
 		return 0
 	}
 	seconds, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if err != nil || math.IsNaN(seconds) || math.IsInf(seconds, 0) {
-		return 0
-	}
-	seconds = math.Trunc(seconds)
-	if seconds < 2 {
+	if err != nil || !(seconds > 0) || math.IsInf(seconds, 0) {
 		return 0
 	}
 	if seconds > 2*maxKeepAlive.Seconds() {
 		return maxKeepAlive
 	}
-	return time.Duration(seconds) * time.Second / 2
+	if seconds >= 2 {
+		seconds = math.Trunc(seconds)
+	}
+	return max(time.Duration(seconds*float64(time.Second))/2, minKeepAlive)
 }
 
 // Seconds returns a duration as a number of seconds for [Request.Timeout]: an

@@ -117,9 +117,9 @@ func scanDigits(s []byte, i int) int {
 	return i
 }
 
-// scanObject returns the end of the object that starts at i and tells found of
-// each member; key is the member's name with its quotes.
-func scanObject(s []byte, i, depth int, found func(key, value []byte) error) (int, error) {
+// scanObject returns the end of the object that starts at i and tells found
+// where each member's name, with its quotes, and value begin and end.
+func scanObject(s []byte, i, depth int, found func(key, keyEnd, value, valueEnd int)) (int, error) {
 	if depth >= MaxDepth {
 		return i, syntaxError(i, "nested too deeply")
 	}
@@ -135,7 +135,7 @@ func scanObject(s []byte, i, depth int, found func(key, value []byte) error) (in
 		if err != nil {
 			return i, err
 		}
-		key := s[i:keyEnd:keyEnd]
+		key := i
 		i = skipSpace(s, keyEnd)
 		if i >= len(s) || s[i] != ':' {
 			return i, syntaxError(i, "no colon after a name")
@@ -146,9 +146,7 @@ func scanObject(s []byte, i, depth int, found func(key, value []byte) error) (in
 			return i, err
 		}
 		if found != nil {
-			if err := found(key, s[i:end:end]); err != nil {
-				return i, err
-			}
+			found(key, keyEnd, i, end)
 		}
 		i = skipSpace(s, end)
 		switch {
@@ -164,7 +162,7 @@ func scanObject(s []byte, i, depth int, found func(key, value []byte) error) (in
 
 // scanArray returns the end of the array that starts at i and tells found of
 // each element.
-func scanArray(s []byte, i, depth int, found func(value []byte) error) (int, error) {
+func scanArray(s []byte, i, depth int, found func(value []byte)) (int, error) {
 	if depth >= MaxDepth {
 		return i, syntaxError(i, "nested too deeply")
 	}
@@ -178,9 +176,7 @@ func scanArray(s []byte, i, depth int, found func(value []byte) error) (int, err
 			return i, err
 		}
 		if found != nil {
-			if err := found(s[i:end:end]); err != nil {
-				return i, err
-			}
+			found(s[i:end:end])
 		}
 		i = skipSpace(s, end)
 		switch {

@@ -95,23 +95,18 @@ func unquote(quoted []byte) []byte {
 		case 't':
 			out = append(out, '\t')
 		case 'u':
-			r, ok := hex4(in, i+2)
-			if !ok { // only in text that is being salvaged
+			r, pair := escaped(in[i:])
+			if r < 0 { // only in text that is being salvaged
 				out = append(out, c)
 				break
 			}
-			if utf16.IsSurrogate(r) && i+8 <= len(in) && in[i+6] == '\\' && in[i+7] == 'u' {
-				if lo, ok := hex4(in, i+8); ok {
-					if pair := utf16.DecodeRune(r, lo); pair != utf8.RuneError {
-						out = utf8.AppendRune(out, pair)
-						i += 12
-						continue
-					}
-				}
-			}
-			if utf16.IsSurrogate(r) {
+			switch {
+			case pair:
+				out = utf8.AppendRune(out, r)
+				i += 6
+			case utf16.IsSurrogate(r):
 				out = append(out, 0xed, 0x80|byte(r>>6&0x3f), 0x80|byte(r&0x3f))
-			} else {
+			default:
 				out = utf8.AppendRune(out, r)
 			}
 			i += 6
@@ -122,4 +117,22 @@ func unquote(quoted []byte) []byte {
 		i += 2
 	}
 	return out
+}
+
+// escaped returns what the \u escape that s begins with stands for, and
+// whether it takes the one behind it too, as the other half of a pair. It is -1
+// for what the scanner does not accept.
+func escaped(s []byte) (r rune, pair bool) {
+	r, ok := hex4(s, 2)
+	if !ok {
+		return -1, false
+	}
+	if utf16.IsSurrogate(r) && len(s) >= 12 && s[6] == '\\' && s[7] == 'u' {
+		if lo, ok := hex4(s, 8); ok {
+			if both := utf16.DecodeRune(r, lo); both != utf8.RuneError {
+				return both, true
+			}
+		}
+	}
+	return r, false
 }
