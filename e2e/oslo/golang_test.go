@@ -1,0 +1,154 @@
+package oslo_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/rpc"
+)
+
+// golang is this module's side: a connection and what uses it.
+type golang struct {
+	t      *testing.T
+	broker *amqp.Broker
+}
+
+func connect(t *testing.T) *golang {
+	t.Helper()
+	return connectTo(t, rabbitnode.Shared(t).URL())
+}
+
+func connectTo(t *testing.T, url string) *golang {
+	t.Helper()
+	b, err := amqp.New(amqp.Config{URLs: []string{url}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := b.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return &golang{t, b}
+}
+
+// declare is what a program writes to join the two packages.
+func (g *golang) declare(ctx context.Context, t rpc.Topology) error {
+	var out amqp.Topology
+	for _, x := range t.Exchanges {
+		out.Exchanges = append(out.Exchanges, amqp.Exchange{Name: x.Name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Passive: x.Passive})
+	}
+	for _, q := range t.Queues {
+		var args map[string]any
+		if q.Expires > 0 {
+			args = map[string]any{"x-expires": q.Expires.Milliseconds()}
+		}
+		out.Queues = append(out.Queues, amqp.Queue{Name: q.Name, Durable: q.Durable, Passive: q.Passive, Arguments: args})
+	}
+	for _, x := range t.Bindings {
+		out.Bindings = append(out.Bindings, amqp.Binding{Exchange: x.Exchange, Queue: x.Queue, Key: x.Key})
+	}
+	return g.broker.Declare(ctx, out)
+}
+
+func (g *golang) client(format rpc.Format, exchange string) *rpc.Client {
+	g.t.Helper()
+	c, err := rpc.NewClient(rpc.ClientConfig{
+		Sender: g.broker.Sender(g.t.Name()), Listener: g.broker, Declare: g.declare,
+		Format: format, Layout: rpc.Layout{Exchange: exchange}, Timeout: patience,
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		c.Close(ctx)
+	})
+	return c
+}
+
+// serve serves the topic under the name until the end of the test, and returns
+// the queues it listens to: the topic's, its own and that for fanouts.
+func (g *golang) serve(cfg rpc.ServerConfig, exchange, topic, name string, handler rpc.Handler) (*rpc.Server, []string) {
+	g.t.Helper()
+	cfg.Sender, cfg.Listener, cfg.DrainTimeout = g.broker.Sender(g.t.Name()), g.broker, 5*time.Second
+	if cfg.Format == nil {
+		cfg.Format = rpc.Oslo{}
+	}
+	s, err := rpc.NewServer(cfg)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	topology, queues := rpc.Layout{Exchange: exchange}.Server(topic, name)
+	if err := rpc.Ensure(g.t.Context(), g.declare, topology); err != nil {
+		g.t.Fatal(err)
+	}
+	var sources []router.Source
+	for _, q := range queues {
+		sources = append(sources, router.Source{Queue: q})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- s.Serve(ctx, sources, handler) }()
+	g.t.Cleanup(func() {
+		cancel()
+		if err := <-result; err != nil {
+			g.t.Error(err)
+		}
+		closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		s.Close(closing)
+	})
+	return s, queues
+}
+
+// hear listens to the topic's notifications until the end of the test.
+func (g *golang) hear(cfg rpc.NotificationListenerConfig, exchange, topic, pool string, priorities []string, handler rpc.NotificationHandler) {
+	g.t.Helper()
+	cfg.Listener, cfg.Format = g.broker, rpc.Oslo{}
+	l, err := rpc.NewNotificationListener(cfg)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	topology, queues := rpc.Layout{Exchange: exchange}.Listener(topic, priorities, pool)
+	if err := rpc.Ensure(g.t.Context(), g.declare, topology); err != nil {
+		g.t.Fatal(err)
+	}
+	var sources []router.Source
+	for _, q := range queues {
+		sources = append(sources, router.Source{Queue: q})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- l.Listen(ctx, sources, handler) }()
+	g.t.Cleanup(func() {
+		cancel()
+		if err := <-result; err != nil {
+			g.t.Error(err)
+		}
+	})
+}
+
+// await polls until done says yes; its text says in what state it is.
+func await(t *testing.T, what string, done func() (bool, string)) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); ; {
+		ok, state := done()
+		if ok {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("waited %v for %s: %s", patience, what, state)
+		}
+		<-tick.C
+	}
+}
