@@ -23,7 +23,8 @@ type Broker struct {
 	endpoints []endpoint
 	log       *slog.Logger
 	pool      *pool.Pool[*link]
-	supply    supply
+	supply    *supply // of the send connection
+	shared    *supply // of the listeners' connection; nil if each has its own
 	count     counters
 	topology  atomic.Pointer[Topology] // what new connections declare
 
@@ -35,7 +36,7 @@ type Broker struct {
 	hardClose context.CancelFunc
 
 	listening tasks // Listen calls
-	sending   tasks // the supply's goroutine
+	sending   tasks // the supplies' goroutines
 
 	mu      sync.Mutex // protects the fields below
 	lines   []*line    // of running listeners
@@ -63,7 +64,10 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b := &Broker{cfg: cfg, endpoints: endpoints, log: cfg.Logger, senders: map[*sender]struct{}{}}
 	b.topology.Store(&cfg.Topology)
-	b.supply = supply{b: b, line: line{purpose: "send"}, changed: make(chan struct{})}
+	b.supply = &supply{b: b, line: line{purpose: "send"}, changed: make(chan struct{})}
+	if cfg.OneListenConnection {
+		b.shared = &supply{b: b, line: line{purpose: "listen"}, listen: true, changed: make(chan struct{})}
+	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.sendCtx, b.stopSend = context.WithCancel(context.Background())
 	b.hardCtx, b.hardClose = context.WithCancel(context.Background())

@@ -77,6 +77,11 @@ type Config struct {
 	MaxInFlight      int
 	MaxInFlightBytes int
 
+	// OneListenConnection lets all listeners share one connection, with a channel
+	// each, in place of one connection each. What cuts it, such as a message
+	// that cannot be decoded, then interrupts all of them.
+	OneListenConnection bool
+
 	// ChannelPool bounds the channels of the send connection.
 	ChannelPool ChannelPool
 

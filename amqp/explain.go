@@ -36,7 +36,7 @@ func culprit(e *amqp091.Error, exchange, key string, open int) error {
 	switch {
 	case e.Code == amqp091.NotFound && named != nil:
 		if named[1] == name {
-			return fmt.Errorf("%w: there is no exchange %q", router.ErrUnroutable, exchange)
+			return fmt.Errorf("%w: %w %q", router.ErrUnroutable, router.ErrNoExchange, exchange)
 		}
 	case e.Code == amqp091.AccessRefused && named != nil:
 		topic := exceptionTopic.FindStringSubmatch(e.Reason)

@@ -11,8 +11,8 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-// Listen implements [router.Listener] with a connection of its own, on which
-// it declares of the topology what concerns the queue. It returns early, with
+// Listen implements [router.Listener] with a connection of its own, or with
+// [Config.OneListenConnection] a channel of the shared one, on which it declares of the topology what concerns the queue. It returns early, with
 // an error that names the object, if the broker refuses a declaration or
 // permission at the start. Later it goes on trying: a missing queue, a refused
 // login, or a queue that another consumer uses exclusively may mend.
@@ -119,13 +119,15 @@ func (l *listener) setQuarantine(on bool) {
 
 // connect dials and consumes until the connection is lost or ctx ends.
 func (l *listener) connect(ctx context.Context) error {
-	c, err := l.b.dial(ctx, l.line)
+	c, err := l.conn(ctx)
 	if err != nil {
 		l.line.down(err)
 		return err
 	}
 	l.line.up(c)
-	defer c.closeUnless(l.b.hardCtx)
+	if l.b.shared == nil {
+		defer c.closeUnless(l.b.hardCtx)
+	}
 	defer context.AfterFunc(l.b.hardCtx, func() { _ = c.wire.Close() })()
 	for {
 		since := time.Now()
@@ -158,6 +160,14 @@ func (l *listener) connect(ctx context.Context) error {
 		}
 		l.backoff(ctx, err, since)
 	}
+}
+
+// conn returns an open connection, or why the hosts could not be connected to.
+func (l *listener) conn(ctx context.Context) (*conn, error) {
+	if l.b.shared != nil {
+		return l.b.shared.once(ctx)
+	}
+	return l.b.dial(ctx, l.line)
 }
 
 // errRestore ends a session in quarantine that has gone well.

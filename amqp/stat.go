@@ -10,7 +10,7 @@ import (
 
 // Stat is a broker's state at one moment.
 type Stat struct {
-	Connections []ConnectionStat // the send connection first, then the listeners'
+	Connections []ConnectionStat // the send connection first, then one for each listener, also if they share one
 
 	InFlight      int64 // publishes that the broker has not answered
 	InFlightBytes int64 // bodies of those

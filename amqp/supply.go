@@ -14,12 +14,21 @@ import (
 // declaration: trying quickly would only look like an attack.
 const refusedPause = 5 * time.Second
 
-// supply keeps the send connection. One goroutine dials, declares the topology
+// NoWait returns a ctx with which [Broker.Declare] and a Sender's Send do not
+// wait for a connection: without one they fail at once, with an error that
+// wraps [router.ErrDisconnected] and says why there is none.
+func NoWait(ctx context.Context) context.Context { return context.WithValue(ctx, noWait{}, true) }
+
+type noWait struct{}
+
+// supply keeps one connection: that for sending, or that of the listeners which
+// share one. One goroutine dials, declares the topology if it is for sending,
 // and dials again after a loss; everybody else asks for the connection of the
 // moment.
 type supply struct {
-	b    *Broker
-	line line
+	b      *Broker
+	line   line
+	listen bool // it is the listeners'
 
 	// mu protects the fields below.
 	mu      sync.Mutex
@@ -55,7 +64,7 @@ func (s *supply) set(c *conn, err error) {
 	s.changed = make(chan struct{})
 }
 
-// get waits for a connection until ctx ends.
+// get waits for a connection until ctx ends, or not at all with [NoWait].
 func (s *supply) get(ctx context.Context) (*conn, error) {
 	for {
 		c, _, changed, err := s.state()
@@ -64,6 +73,12 @@ func (s *supply) get(ctx context.Context) (*conn, error) {
 		}
 		if errors.Is(err, router.ErrClosed) {
 			return nil, err
+		}
+		if ctx.Value(noWait{}) != nil {
+			if err == nil {
+				return nil, router.ErrDisconnected
+			}
+			return nil, fmt.Errorf("%w: %w", router.ErrDisconnected, err)
 		}
 		select {
 		case <-changed:
@@ -108,7 +123,7 @@ func (s *supply) run() {
 	failures := 0
 	for ctx.Err() == nil {
 		c, err := b.dial(ctx, &s.line)
-		if err == nil {
+		if err == nil && !s.listen {
 			limit, cancel := context.WithTimeoutCause(ctx, b.cfg.ConfirmTimeout, fmt.Errorf("declare: the broker did not answer within %v", b.cfg.ConfirmTimeout))
 			err = b.declare(limit, c, b.topology.Load().shared())
 			cancel()
@@ -128,7 +143,7 @@ func (s *supply) run() {
 			}
 			wait := b.pause(failures, least)
 			failures++
-			log.warn("no connection to send on", err, "attempt", failures, "retry_in", readable(wait))
+			log.warn("no connection to "+s.line.purpose+" on", err, "attempt", failures, "retry_in", readable(wait))
 			sleep(ctx, wait)
 			continue
 		}
@@ -149,7 +164,9 @@ func (s *supply) run() {
 		}
 		log.to.Warn("connection lost", "host", c.host, "err", c.err)
 		s.line.down(c.err)
-		b.pool.Invalidate()
+		if !s.listen {
+			b.pool.Invalidate()
+		}
 		c.close(0)
 		if time.Since(since) > steady {
 			failures = 0

@@ -149,6 +149,12 @@ func (e *RestError) Wait(ctx context.Context) bool {
 var (
 	// ErrUnroutable: the broker returned the message, no queue took it.
 	ErrUnroutable = errors.New("unroutable")
+	// ErrNoExchange comes with ErrUnroutable when the target's exchange does not
+	// exist, as opposed to one that leads to no queue.
+	ErrNoExchange = errors.New("there is no exchange")
+	// ErrDisconnected: there is no connection, and the Sender was asked not to
+	// wait for one. Nothing was published.
+	ErrDisconnected = errors.New("not connected")
 	// ErrNacked: the broker refused the message, for example a full queue.
 	ErrNacked = errors.New("refused by the broker")
 	// ErrUnconfirmed: the channel or connection was lost, or the confirm timed

@@ -20,44 +20,60 @@ import (
 // [ErrSilent] if the request's monitor ran out; [ErrReplyQueueLost];
 // [ErrClosed]; or ctx's own error, which says how far the call came.
 func (c *Client) Call(ctx context.Context, target router.Target, req Request) (Reply, error) {
+	return c.call(ctx, target, req, nil)
+}
+
+func (c *Client) call(ctx context.Context, target router.Target, req Request, retry *int) (Reply, error) {
 	switch target.Kind {
 	case router.TargetFanout, router.TargetNotify:
 		return Reply{}, fmt.Errorf("call %s: %w: a call goes to one server", target, router.ErrTarget)
 	}
 	c.calls.Add(1)
-	ctx, cancel, deadline := c.deadline(ctx)
-	defer cancel()
-
 	ticket := Ticket{ID: oslo.NewID(), ReplyTo: c.replies.queue, UniqueID: oslo.NewID()}
 	env, err := c.cfg.Format.EncodeRequest(req, ticket)
 	if err != nil {
 		return Reply{}, fmt.Errorf("call %s: %w", target, err)
 	}
-	if err := c.replies.ready(ctx); err != nil {
-		return Reply{}, c.explain("call", target, fmt.Errorf("reply queue: %w", err))
-	}
-	if err := c.ensure(ctx, target); err != nil {
+	ctx, work, leave, err := c.enter(ctx)
+	if err != nil {
 		return Reply{}, c.explain("call", target, err)
 	}
-	call, err := c.replies.waiting.Register(ticket.ID)
-	if err != nil {
-		return Reply{}, c.explain("call", target, fmt.Errorf("%w: %w", ErrClosed, err))
+	defer leave()
+
+	var call *waiter.Call[outcome]
+	var unsent error // why nothing is waited for
+	var confirmed atomic.Bool
+	d := c.delivery(work, target, env, retry, func(err error) {
+		switch {
+		case err == nil:
+			confirmed.Store(true)
+		case work.Err() != nil: // which the wait notices by itself
+		case call == nil:
+			unsent = err
+		default:
+			c.replies.waiting.Deliver(ticket.ID, outcome{err: err})
+		}
+	})
+	d.expire = true
+	d.ready = func(ctx context.Context) (err error) {
+		if err := c.replies.ready(ctx); err != nil {
+			return fmt.Errorf("reply queue: %w", err)
+		}
+		if call == nil {
+			if call, err = c.replies.waiting.Register(ticket.ID); err != nil {
+				return fmt.Errorf("%w: %w", ErrClosed, err)
+			}
+		}
+		return nil
+	}
+	d.try()
+	if call == nil {
+		if unsent == nil {
+			unsent = c.stopped(ctx, d)
+		}
+		return Reply{}, c.explain("call", target, unsent)
 	}
 	defer call.Close()
-
-	var confirmed atomic.Bool
-	p := c.post(target, env, deadline, func(err error) {
-		if err == nil {
-			confirmed.Store(true)
-			return
-		}
-		c.replies.waiting.Deliver(ticket.ID, outcome{err: err})
-	})
-	p.expire = true
-	defer p.abandoned.Store(true)
-	if err := c.out.send(ctx, p); err != nil {
-		return Reply{}, c.explain("call", target, fmt.Errorf("not sent: %w", err))
-	}
 	got, err := call.Wait(ctx, req.Monitor)
 	switch {
 	case err == nil && got.err == nil && got.answer.Failure == nil:
@@ -75,7 +91,7 @@ func (c *Client) Call(ctx context.Context, target router.Target, req Request) (R
 		c.replies.doubt()
 		err = fmt.Errorf("no reply: %w", err)
 	default:
-		err = fmt.Errorf("%w: %w", router.ErrUnconfirmed, err)
+		err = d.timeout(err)
 	}
 	return Reply{}, c.explain("call", target, err)
 }

@@ -18,10 +18,17 @@ type Client struct {
 	out     *outbox
 	replies *replies
 
-	mu       sync.Mutex             // protects declared
+	mu       sync.Mutex             // protects the fields below
 	declared map[router.Target]bool // what ensure need not declare again
+	closed   bool                   // Close was called
 
-	calls, casts, notified atomic.Uint64
+	ctx    context.Context    // ends when Close no longer waits for what is on its way
+	cancel context.CancelFunc // called with mu held
+	open   sync.WaitGroup     // operations
+	ran    sync.WaitGroup     // goroutines of deliveries
+
+	calls, casts, notified, retried, gaveUp atomic.Uint64
+	retrying                                atomic.Int64
 }
 
 // NewClient returns a client. It does not connect; the first operation does.
@@ -30,7 +37,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, out: newOutbox(cfg.Sender), replies: newReplies(cfg), declared: map[router.Target]bool{}}, nil
+	c := &Client{cfg: cfg, out: newOutbox(cfg.Sender), replies: newReplies(cfg), declared: map[router.Target]bool{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
 }
 
 // Cast sends a request that nobody answers, and returns when a queue has it.
@@ -38,6 +47,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // ctx, or the client's Timeout, bounds connecting, publishing and the broker's
 // answer; after it the message may be sent or not.
 func (c *Client) Cast(ctx context.Context, target router.Target, req Request) error {
+	return c.cast(ctx, target, req, nil)
+}
+
+func (c *Client) cast(ctx context.Context, target router.Target, req Request, retry *int) error {
 	if target.Kind == router.TargetNotify {
 		return fmt.Errorf("cast to %s: %w: use Notify", target, router.ErrTarget)
 	}
@@ -46,7 +59,7 @@ func (c *Client) Cast(ctx context.Context, target router.Target, req Request) er
 	if err != nil {
 		return fmt.Errorf("cast to %s: %w", target, err)
 	}
-	return c.deliver(ctx, "cast", target, env)
+	return c.deliver(ctx, "cast to", target, env, retry)
 }
 
 // Fanout casts to every server of the topic.
@@ -73,66 +86,100 @@ func (c *Client) Notify(ctx context.Context, target router.Target, n Notificatio
 	if err != nil {
 		return fmt.Errorf("notify %s: %w", target, err)
 	}
-	return c.deliver(ctx, "notify", target, env)
+	return c.deliver(ctx, "notify", target, env, nil)
 }
 
 // Send sends a message as it is, in no format. It returns as Cast does. The
 // client owns env until then.
 func (c *Client) Send(ctx context.Context, target router.Target, env *router.Envelope) error {
-	return c.deliver(ctx, "send to", target, env.Clone())
+	return c.deliver(ctx, "send to", target, env.Clone(), nil)
 }
 
 // deliver publishes env and waits for the broker's answer.
-func (c *Client) deliver(ctx context.Context, verb string, target router.Target, env router.Envelope) error {
-	ctx, cancel, deadline := c.deadline(ctx)
-	defer cancel()
-	if err := c.ensure(ctx, target); err != nil {
+func (c *Client) deliver(ctx context.Context, verb string, target router.Target, env router.Envelope, retry *int) error {
+	ctx, work, leave, err := c.enter(ctx)
+	if err != nil {
 		return c.explain(verb, target, err)
 	}
+	defer leave()
 	settled := make(chan error, 1)
-	p := c.post(target, env, deadline, func(err error) { settled <- err })
-	defer p.abandoned.Store(true)
-	if err := c.out.send(ctx, p); err != nil {
-		return c.explain(verb, target, err)
-	}
+	d := c.delivery(work, target, env, retry, func(err error) { settled <- err })
+	d.try()
 	select {
-	case err := <-settled:
-		return c.explain(verb, target, err)
+	case err = <-settled:
 	case <-ctx.Done():
-		return c.explain(verb, target, fmt.Errorf("%w: %w", router.ErrUnconfirmed, ctx.Err()))
+		err = ctx.Err()
 	}
+	if err != nil && work.Err() != nil && !errors.Is(err, router.ErrUnconfirmed) {
+		err = c.stopped(ctx, d)
+	}
+	return c.explain(verb, target, err)
 }
 
-func (c *Client) post(target router.Target, env router.Envelope, until time.Time, done func(error)) *post {
-	p := &post{target: target, env: env, until: until}
-	if !c.cfg.AtMostOnce {
-		p.again = transient
+// stopped says why a delivery ended before its end: the operation's time was
+// up, or the client was closed.
+func (c *Client) stopped(ctx context.Context, d *delivery) error {
+	if err := ctx.Err(); err != nil {
+		return d.timeout(err)
 	}
-	p.done = func(err error) {
-		if err != nil {
-			c.forget(target) // what it goes to may have vanished
-		}
-		done(err)
-	}
-	return p
+	return ErrClosed
 }
 
-// deadline returns a ctx that certainly has one.
-func (c *Client) deadline(ctx context.Context) (context.Context, context.CancelFunc, time.Time) {
-	if at, ok := ctx.Deadline(); ok {
-		return ctx, func() {}, at
+// delivery returns a message that is to be published until ctx ends.
+func (c *Client) delivery(ctx context.Context, target router.Target, env router.Envelope, retry *int, end func(error)) *delivery {
+	d := &delivery{c: c, ctx: ctx, target: target, env: env, end: end, left: -1, pause: firstPause}
+	d.until, _ = ctx.Deadline()
+	if retry == nil {
+		retry = c.cfg.Retry
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	at, _ := ctx.Deadline()
-	return ctx, cancel, at
+	if retry != nil && *retry >= 0 {
+		d.left = *retry
+	}
+	return d
+}
+
+// enter begins an operation. It returns a ctx that certainly has a deadline, one
+// for the work which Close ends too, and a function that ends the operation.
+func (c *Client) enter(ctx context.Context) (op, work context.Context, leave func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, nil, nil, ErrClosed
+	}
+	c.open.Add(1)
+	stopOp := func() {}
+	if _, ok := ctx.Deadline(); !ok {
+		ctx, stopOp = context.WithTimeout(ctx, c.cfg.Timeout)
+	}
+	work, cancel := context.WithCancel(ctx)
+	detach := context.AfterFunc(c.ctx, cancel)
+	return ctx, work, func() {
+		detach()
+		cancel()
+		stopOp()
+		c.open.Done()
+	}, nil
+}
+
+// spawn runs f in a goroutine that Close waits for, unless the client no longer
+// waits for what is on its way.
+func (c *Client) spawn(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.ran.Go(f)
+	return true
 }
 
 // maxDeclared bounds the memory of targets; a program that uses more declares
 // some of them again.
 const maxDeclared = 4096
 
-// ensure declares what the target needs, once. A fanout exchange goes away
-// with its last listener, so that it is declared each time.
+// ensure declares what the target needs, unless that has been done: what
+// vanished meanwhile, as a fanout exchange does with its last listener, makes
+// the publish fail, which forgets it.
 func (c *Client) ensure(ctx context.Context, target router.Target) error {
 	if err := target.Validate(); err != nil {
 		return err
@@ -149,9 +196,6 @@ func (c *Client) ensure(ctx context.Context, target router.Target) error {
 	}
 	if err := c.cfg.Declare.ensure(ctx, t); err != nil {
 		return fmt.Errorf("declare: %w", err)
-	}
-	if target.Kind == router.TargetFanout {
-		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,6 +239,23 @@ func (c *Client) ReplyQueue() string { return c.replies.queue }
 // being published, and closes the Sender and the reply queue's listener. It
 // may be called again.
 func (c *Client) Close(ctx context.Context) {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
 	c.replies.close()
+	idle := make(chan struct{})
+	go func() {
+		c.open.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	c.cancel()
+	c.mu.Unlock()
 	c.out.close(ctx)
+	c.ran.Wait()
+	<-idle
 }

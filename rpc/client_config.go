@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -30,6 +31,15 @@ type ClientConfig struct {
 	Layout Layout
 	// Timeout bounds operations whose ctx has no deadline. The default is 60 s.
 	Timeout time.Duration
+	// Connect tries each host of the broker once and returns why there is no
+	// connection. With it a Sender and a Declare that do not wait for one make
+	// Retry exact: that takes no more tries before the first connection than
+	// after it. Without it they wait themselves, until the operation's time is up.
+	Connect func(ctx context.Context) error
+	// Retry is how often an operation is tried again that the broker did not
+	// take, for want of a connection, confirmation or room: nil or below 0 is
+	// until its time is up, 0 is not at all. Pauses double from 0.1 s to 2 s.
+	Retry *int
 	// AtMostOnce reports a message that the broker did not confirm as an error,
 	// instead of sending it again. Without it the copy carries the same ids as
 	// the first, by which a receiver knows it.

@@ -25,12 +25,12 @@ func (c *Client) Stat() ClientStat {
 	w := c.replies.waiting.Stat()
 	return ClientStat{
 		Waiting:     w.Waiting,
-		Retrying:    c.out.pending(),
+		Retrying:    int(c.retrying.Load()),
 		Calls:       c.calls.Load(),
 		Casts:       c.casts.Load(),
 		Notified:    c.notified.Load(),
-		Retried:     c.out.retried.Load(),
-		GaveUp:      c.out.gaveUp.Load(),
+		Retried:     c.retried.Load(),
+		GaveUp:      c.gaveUp.Load(),
 		Replies:     w.Delivered,
 		LateReplies: w.Unmatched(),
 		KeepAlives:  w.Beats,

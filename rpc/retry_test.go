@@ -3,6 +3,8 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -112,29 +114,124 @@ func TestStoppingWaitsForALostConnection(t *testing.T) {
 	})
 }
 
-func TestAFanoutExchangeIsDeclaredEachTime(t *testing.T) {
+func TestAFanoutExchangeThatVanishedIsDeclaredAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker("shop", "shop_fanout_1")
-		c := newClient(t, b)
-		for range 2 {
-			if err := c.Fanout(t.Context(), "shop", rpc.Request{Method: "m"}); err != nil {
+		none := 0
+		c := newClient(t, b, func(c *rpc.ClientConfig) { c.Retry = &none })
+		vanished := 0
+		b.answer = func(router.Target, *router.Envelope) error {
+			if vanished > 0 {
+				vanished--
+				return errors.Join(router.ErrUnroutable, router.ErrNoExchange)
+			}
+			return nil
+		}
+		declared := func() int {
+			return b.declarations(func(t rpc.Topology) bool {
+				return len(t.Exchanges) == 1 && t.Exchanges[0] == rpc.Exchange{Name: "shop_fanout", Type: "fanout", AutoDelete: true}
+			})
+		}
+		cast := func() error {
+			start := time.Now()
+			err := c.Fanout(t.Context(), "shop", rpc.Request{Method: "m"})
+			if time.Since(start) != 0 {
+				t.Errorf("it took %v", time.Since(start))
+			}
+			return err
+		}
+		for range 3 {
+			if err := cast(); err != nil {
 				t.Error(err)
 			}
-			if err := c.Cast(t.Context(), shop, rpc.Request{Method: "m"}); err != nil {
-				t.Error(err)
-			}
 		}
-		declared := func(x rpc.Exchange) int {
-			return b.declarations(func(t rpc.Topology) bool { return len(t.Exchanges) == 1 && t.Exchanges[0] == x })
+		if n := declared(); n != 1 {
+			t.Errorf("declared %d times for 3 casts", n)
 		}
-		// It goes away with its last listener; the topic exchange stays.
-		if n := declared(rpc.Exchange{Name: "shop_fanout", Type: "fanout", AutoDelete: true}); n != 2 {
-			t.Errorf("the fanout exchange was declared %d times", n)
+		vanished = 1
+		if err := cast(); err != nil || declared() != 2 {
+			t.Errorf("the cast after it vanished: %v; declared %d times", err, declared())
 		}
-		if n := declared(rpc.Exchange{Name: "openstack", Type: "topic"}); n != 1 {
-			t.Errorf("the topic exchange was declared %d times", n)
+		vanished = 2
+		if err := cast(); !errors.Is(err, rpc.ErrNoListener) {
+			t.Errorf("it cannot be declared: %v", err)
 		}
 	})
+}
+
+// TestRetryIsTheSameBeforeAndAfterTheFirstConnection: -1 and nil try until the
+// time is up, 0 tries once, N tries N times more, whatever the operation and
+// whatever went before.
+func TestRetryIsTheSameBeforeAndAfterTheFirstConnection(t *testing.T) {
+	numbers := map[string]*int{"nil": nil, "-1": new(int), "0": new(int), "1": new(int), "3": new(int)}
+	*numbers["-1"], *numbers["1"], *numbers["3"] = -1, 1, 3
+	for name, retry := range numbers {
+		for _, connected := range []bool{false, true} {
+			for _, operation := range []string{"call", "cast", "fanout", "notify"} {
+				t.Run(fmt.Sprintf("%s %s connected=%v", operation, name, connected), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { tryRetry(t, operation, retry, connected) })
+				})
+			}
+		}
+	}
+}
+
+func tryRetry(t *testing.T, operation string, retry *int, connected bool) {
+	b := newBroker("shop", "shop_fanout_1")
+	serve(t, b, echo)
+	var down atomic.Bool
+	var tries atomic.Int64
+	c := newClient(t, b, func(c *rpc.ClientConfig) {
+		c.Retry, c.Timeout = retry, 10*time.Second
+		c.Connect = func(context.Context) error {
+			tries.Add(1)
+			if down.Load() {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+	})
+	run := func() (err error) {
+		switch operation {
+		case "call":
+			_, err = c.Call(t.Context(), shop, rpc.Request{Method: "m"})
+		case "cast":
+			err = c.Cast(t.Context(), shop, rpc.Request{Method: "m"})
+		case "fanout":
+			err = c.Fanout(t.Context(), "shop", rpc.Request{Method: "m"})
+		case "notify":
+			err = c.Notify(t.Context(), router.Target{Kind: router.TargetNotify, Topic: "n", Priority: "info"}, rpc.Notification{EventType: "e", PublisherID: "p"})
+		}
+		return err
+	}
+	if connected {
+		if err := run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	down.Store(true)
+	tries.Store(0)
+	start := time.Now()
+	err := run()
+	if !errors.Is(err, router.ErrDisconnected) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("%v", err)
+	}
+	if retry != nil && *retry >= 0 {
+		if errors.Is(err, context.DeadlineExceeded) || tries.Load() != int64(*retry+1) {
+			t.Errorf("%d tries, %v", tries.Load(), err)
+		}
+	} else if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second || tries.Load() < 5 {
+		t.Errorf("%d tries in %v, %v", tries.Load(), time.Since(start), err)
+	}
+	if retry == nil || *retry != 0 {
+		time.AfterFunc(50*time.Millisecond, func() { down.Store(false) })
+		if err := run(); err != nil {
+			t.Errorf("the broker came back: %v", err)
+		}
+	}
+	if st := c.Stat(); st.Retrying != 0 || st.Waiting != 0 {
+		t.Errorf("%+v", st)
+	}
 }
 
 func TestKeepAlivesStopWhenTheyCannotArrive(t *testing.T) {
