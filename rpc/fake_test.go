@@ -3,6 +3,8 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +23,7 @@ type broker struct {
 	unacked  int
 	acked    int
 	requeued int
+	session  *fakeSession // of who listens, the last of them
 
 	// answer, if set, is what the broker says to a publish; see the errors.
 	answer func(t router.Target, env *router.Envelope) error
@@ -91,6 +94,23 @@ func (b *broker) declare(ctx context.Context, t rpc.Topology) error {
 		}
 	})
 	return nil
+}
+
+// lose ends the session of the last who began to listen, as the loss of a
+// connection does: what it has in hand is delivered again, to the next.
+func (b *broker) lose() {
+	b.change(func() {
+		s := b.session
+		s.dead = true
+		var again []*router.Envelope
+		for _, tag := range slices.Sorted(maps.Keys(s.held)) {
+			s.held[tag].Origin.Redelivered = true
+			again = append(again, s.held[tag])
+			b.unacked--
+		}
+		clear(s.held)
+		b.queues[s.queue] = append(again, b.queues[s.queue]...)
+	})
 }
 
 func (b *broker) drop(queue string) { b.change(func() { delete(b.queues, queue) }) }
@@ -191,10 +211,14 @@ func (s *fakeSender) Close() {
 }
 
 func (b *broker) Listen(ctx context.Context, src router.Source, handle func(*router.Delivery)) error {
-	session := &fakeSession{b: b, held: map[uint64]*router.Envelope{}, queue: src.Queue}
+	var session *fakeSession
 	var tag uint64
 	for ctx.Err() == nil {
 		b.mu.Lock()
+		if session == nil || session.dead {
+			session = &fakeSession{b: b, held: map[uint64]*router.Envelope{}, queue: src.Queue}
+			b.session = session
+		}
 		changed := b.changed
 		var env *router.Envelope
 		if list := b.queues[src.Queue]; len(list) > 0 && len(session.held) < src.Prefetch {
@@ -212,6 +236,9 @@ func (b *broker) Listen(ctx context.Context, src router.Source, handle func(*rou
 			continue
 		}
 		handle(&router.Delivery{Envelope: env.Clone(), Settler: session, Tag: tag})
+	}
+	if session == nil {
+		return nil
 	}
 	end := time.After(src.DrainTimeout)
 	for {
@@ -236,6 +263,7 @@ type fakeSession struct {
 	b     *broker
 	queue string
 	held  map[uint64]*router.Envelope // protected by b.mu
+	dead  bool                        // protected by b.mu
 }
 
 func (s *fakeSession) settle(tag uint64, f func(*router.Envelope)) {
@@ -258,7 +286,11 @@ func (s *fakeSession) Requeue(tag uint64) {
 	})
 }
 
-func (s *fakeSession) Live() bool { return true }
+func (s *fakeSession) Live() bool {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	return !s.dead
+}
 
 // count returns what was settled and what waits for that.
 func (b *broker) count() (acked, requeued, unacked int) {

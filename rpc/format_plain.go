@@ -23,7 +23,8 @@ const (
 // for use.
 type Plain struct {
 	// UniqueIDs says that message ids name one message each, so that a server
-	// may drop a request whose id it has seen. Not every sender sees to that.
+	// or listener may drop what has an id that it has seen. Not every sender
+	// sees to that.
 	UniqueIDs bool
 }
 
@@ -96,13 +97,16 @@ func (Plain) EncodeNotification(n Notification) (router.Envelope, error) {
 
 // DecodeNotification implements [Format]. The priority is what follows the
 // last dot of the routing key.
-func (Plain) DecodeNotification(env *router.Envelope) (Notification, error) {
+func (p Plain) DecodeNotification(env *router.Envelope) (Notification, error) {
 	_, priority := cutLast(env.Origin.RoutingKey, '.')
-	return Notification{
+	n := Notification{
 		MessageID: env.MessageID, PublisherID: env.AppID, EventType: env.Type, Priority: strings.ToLower(priority),
-		Payload: env.Body, Timestamp: env.Timestamp, Context: env.Headers(), ContentType: env.ContentType,
-		UniqueID: env.MessageID, Origin: env.Origin,
-	}, nil
+		Payload: env.Body, Timestamp: env.Timestamp, Context: env.Headers(), ContentType: env.ContentType, Origin: env.Origin,
+	}
+	if p.UniqueIDs {
+		n.UniqueID = env.MessageID
+	}
+	return n, nil
 }
 
 // Text implements [Format].

@@ -112,22 +112,16 @@ func (g *golang) serve(cfg rpc.ServerConfig, exchange, topic, name string, handl
 // hear listens to the topic's notifications until the end of the test.
 func (g *golang) hear(cfg rpc.NotificationListenerConfig, exchange, topic, pool string, priorities []string, handler rpc.NotificationHandler) {
 	g.t.Helper()
-	cfg.Listener, cfg.Format = g.broker, rpc.Oslo{}
+	cfg.Listener, cfg.Declare, cfg.Format, cfg.Pool = g.broker, g.declare, rpc.Oslo{}, pool
+	cfg.Targets = []rpc.NotificationTarget{{Exchange: exchange, Topic: topic}}
+	cfg.Endpoints = []rpc.NotificationEndpoint{{Priorities: priorities, Handle: handler}}
 	l, err := rpc.NewNotificationListener(cfg)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	topology, queues := rpc.Layout{Exchange: exchange}.Listener(topic, priorities, pool)
-	if err := rpc.Ensure(g.t.Context(), g.declare, topology); err != nil {
-		g.t.Fatal(err)
-	}
-	var sources []router.Source
-	for _, q := range queues {
-		sources = append(sources, router.Source{Queue: q})
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
-	go func() { result <- l.Listen(ctx, sources, handler) }()
+	go func() { result <- l.Listen(ctx) }()
 	g.t.Cleanup(func() {
 		cancel()
 		if err := <-result; err != nil {

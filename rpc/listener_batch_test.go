@@ -1,0 +1,168 @@
+package rpc_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wasmrouter/router/rpc"
+)
+
+// batches is a handler that remembers what it got, as text, and answers with
+// answer.
+func batches(got *[]string, answer func(try int, batch []string) error) rpc.BatchHandler {
+	return func(_ context.Context, batch []*rpc.Notification) error {
+		var list []string
+		for _, n := range batch {
+			list = append(list, string(n.Payload))
+		}
+		*got = append(*got, fmt.Sprint(batch[0].Priority, list))
+		if answer == nil {
+			return nil
+		}
+		return answer(len(*got), list)
+	}
+}
+
+func sortedBatch(s string) string {
+	list := strings.Fields(strings.TrimSuffix(strings.TrimPrefix(s, "info["), "]"))
+	slices.Sort(list)
+	return fmt.Sprint("info", list)
+}
+
+func TestBatchesAreOfOnePriorityAndBoundedInSizeAndTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		var got []string
+		l, _ := listen(t, b, rpc.NotificationListenerConfig{
+			Pool: "pool", BatchSize: 3, BatchTimeout: 5 * time.Second,
+			Endpoints: []rpc.NotificationEndpoint{{Batch: batches(&got, nil)}},
+		})
+		synctest.Wait()
+		for i, priority := range []string{"info", "warn", "info", "INFO", "info"} {
+			b.put("pool", notice(t, priority, fmt.Sprint(i)))
+		}
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"info[0 2 3]"}, got); diff != "" {
+			t.Errorf("when full (-want +got):\n%s", diff)
+		}
+		time.Sleep(4 * time.Second)
+		b.put("pool", notice(t, "info", "5"))
+		synctest.Wait()
+		if len(got) != 1 {
+			t.Errorf("early: %v", got)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(got) != 3 || got[1] != "warn[1]" && got[2] != "warn[1]" || got[1] != "info[4 5]" && got[2] != "info[4 5]" {
+			t.Errorf("in time: %v", got)
+		}
+		if acked, _, unacked := b.count(); acked != 6 || unacked != 0 || l.Stat().Handled != 6 {
+			t.Errorf("%d acknowledged, %d in hand, %+v", acked, unacked, l.Stat())
+		}
+	})
+}
+
+func TestABatchFailsInPartOrWhole(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want []string
+	}{
+		"part":      {rpc.BatchError{0: errNotNow, 2: errNotNow}, []string{"info[1 2 3 4]", "info[1 3]"}},
+		"whole":     {errNotNow, []string{"info[1 2 3 4]", "info[1 2 3 4]"}},
+		"wrapped":   {fmt.Errorf("of another: %w", rpc.BatchError{0: errNotNow}), []string{"info[1 2 3 4]", "info[1 2 3 4]"}},
+		"no member": {rpc.BatchError{4: errNotNow}, []string{"info[1 2 3 4]", "info[1 2 3 4]"}},
+		"none":      {rpc.BatchError{}, []string{"info[1 2 3 4]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker()
+				var got []string
+				listen(t, b, rpc.NotificationListenerConfig{BatchSize: 4, Endpoints: []rpc.NotificationEndpoint{{
+					Priorities: []string{"info"}, Batch: batches(&got, func(try int, _ []string) error {
+						if try == 1 {
+							return c.err
+						}
+						return nil
+					}),
+				}}})
+				synctest.Wait()
+				for _, i := range numbers(4) {
+					b.put(infos, notice(t, "info", i))
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if len(got) == 2 { // the rests end together, in any order
+					got[1] = sortedBatch(got[1])
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				if acked, requeued, unacked := b.count(); acked != 4 || requeued != 0 || unacked != 0 {
+					t.Errorf("%d acknowledged, %d given back, %d in hand", acked, requeued, unacked)
+				}
+			})
+		})
+	}
+}
+
+func TestEndpointsOfBothKindsShareABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		var got, single []string
+		listen(t, b, rpc.NotificationListenerConfig{BatchSize: 3, Endpoints: []rpc.NotificationEndpoint{
+			{Priorities: []string{"info"}, Handle: func(_ context.Context, n *rpc.Notification) error {
+				single = append(single, string(n.Payload))
+				if len(single) == 2 {
+					panic("oops")
+				}
+				return nil
+			}},
+			{Priorities: []string{"info"}, Filter: rpc.NotificationFilter{EventType: "e"}, Batch: batches(&got, nil)},
+		}})
+		synctest.Wait()
+		other := func(n *rpc.Notification) { n.EventType = "other" }
+		b.put(infos, notice(t, "info", "1"))
+		b.put(infos, notice(t, "info", "2"))
+		b.put(infos, notice(t, "info", "3", other))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"1", "2", "3", "2"}, single); diff != "" {
+			t.Errorf("one by one (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"info[1]", "info[2]"}, got); diff != "" {
+			t.Errorf("the other (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAStoppingListenerGivesBackWhatItCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		_, stop := listen(t, b, rpc.NotificationListenerConfig{BatchSize: 3, BatchTimeout: time.Hour, Endpoints: []rpc.NotificationEndpoint{{
+			Batch: func(context.Context, []*rpc.Notification) error { t.Error("handled"); return nil },
+		}}})
+		synctest.Wait()
+		b.put(infos, notice(t, "info", "1"))
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if _, requeued, unacked := b.count(); requeued != 1 || unacked != 0 {
+			t.Errorf("%d given back, %d in hand", requeued, unacked)
+		}
+	})
+}
+
+func TestABatchErrorTellsTheFirst(t *testing.T) {
+	err := rpc.BatchError{7: errNotNow, 9: fmt.Errorf("other")}
+	if diff := cmp.Diff("2 of the batch failed, number 7: not now", err.Error()); diff != "" {
+		t.Error(diff)
+	}
+}
