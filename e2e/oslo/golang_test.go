@@ -146,3 +146,36 @@ func await(t *testing.T, what string, done func() (bool, string)) {
 		<-tick.C
 	}
 }
+
+// take consumes the queue until the end of the test.
+func (g *golang) take(queue string) <-chan router.Envelope {
+	g.t.Helper()
+	got := make(chan router.Envelope, 1000)
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() {
+		result <- g.broker.Listen(ctx, router.Source{Queue: queue, Prefetch: 100, DrainTimeout: time.Second}, func(d *router.Delivery) {
+			got <- d.Envelope.Clone()
+			d.Settler.Ack(d.Tag)
+		})
+	}()
+	g.t.Cleanup(func() {
+		cancel()
+		if err := <-result; err != nil {
+			g.t.Error(err)
+		}
+	})
+	return got
+}
+
+// receive waits for the next of what is taken.
+func receive(t *testing.T, from <-chan router.Envelope) router.Envelope {
+	t.Helper()
+	select {
+	case env := <-from:
+		return env
+	case <-time.After(patience):
+		t.Fatal("no message came")
+	}
+	return router.Envelope{}
+}
