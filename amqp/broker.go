@@ -27,6 +27,11 @@ type Broker struct {
 	shared    *supply // of the listeners' connection; nil if each has its own
 	count     counters
 	topology  atomic.Pointer[Topology] // what new connections declare
+	taken     taken
+	leases    leases
+	// noTransient: the broker has refused a queue that is neither durable nor
+	// exclusive.
+	noTransient atomic.Bool
 
 	ctx       context.Context // ends when Close begins: listeners drain
 	cancel    context.CancelFunc
@@ -119,7 +124,7 @@ func (c *Config) validate() error {
 	case len(c.ConnectionName) > 200 || strings.ContainsFunc(c.ConnectionName, func(r rune) bool { return r < ' ' }):
 		return errors.New("the connection name is longer than 200 bytes or holds a control character")
 	}
-	return c.Topology.validate()
+	return validate(c.Topology)
 }
 
 // Connect dials the send connection and declares the topology, unless that has
@@ -136,27 +141,32 @@ func (b *Broker) Connect(ctx context.Context) error {
 // It does not add t to the configured topology. Errors of several objects are
 // joined; each says in words what is wrong.
 func (b *Broker) Declare(ctx context.Context, t Topology) error {
-	if err := t.validate(); err != nil {
+	if err := validate(t); err != nil {
 		return fmt.Errorf("amqp: %w", err)
 	}
-	c, err := b.supply.get(ctx)
-	if err != nil {
-		return fmt.Errorf("amqp: declare: %w", err)
+	for {
+		c, err := b.supply.get(ctx)
+		if err == nil {
+			err = b.declare(ctx, c, t)
+		}
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, errDeclareAgain) {
+			return fmt.Errorf("amqp: declare: %w", err)
+		}
+		<-c.lost // follows at once
 	}
-	if err := b.declare(ctx, c, t); err != nil {
-		return fmt.Errorf("amqp: declare: %w", err)
-	}
-	return nil
 }
 
 // SetTopology declares t now, waiting for that until ctx ends, and from then on
 // on every new connection in place of the configured topology. On an error the
 // old one stays.
 func (b *Broker) SetTopology(ctx context.Context, t Topology) error {
-	if err := t.validate(); err != nil {
+	if err := validate(t); err != nil {
 		return fmt.Errorf("amqp: %w", err)
 	}
-	if err := b.Declare(ctx, t.shared()); err != nil {
+	if err := b.Declare(ctx, common(t)); err != nil {
 		return err
 	}
 	b.topology.Store(&t)

@@ -65,6 +65,9 @@ var (
 	// errLogin marks refusals of the login, which an operator may mend
 	// meanwhile.
 	errLogin = fmt.Errorf("login: %w", errRefused)
+	// errNoTransient marks the refusal of every queue that is neither durable
+	// nor exclusive.
+	errNoTransient = fmt.Errorf("transient queue: %w", errRefused)
 )
 
 // IsRefusal reports whether the broker itself refused, such as a declaration
@@ -77,7 +80,7 @@ func IsRefusal(err error) bool { return errors.Is(err, errRefused) }
 type explained struct {
 	text string
 	err  error
-	kind error // errRefused or errLogin; nil if it may mend itself
+	kind error // errRefused or one that wraps it; nil if it may mend itself
 }
 
 func (e *explained) Error() string { return e.text }
@@ -127,8 +130,7 @@ func explain(err error, object string) error {
 	switch e.Code {
 	case amqp091.PreconditionFailed:
 		if m := inequivalent.FindStringSubmatch(e.Reason); m != nil {
-			return &explained{fmt.Sprintf("%s %q exists with other properties: %s is %s there, and %s was asked for; change the configuration to match, declare it passively, or delete the existing one",
-				m[2], m[3], m[1], value(m[6]), value(m[5])), err, errRefused}
+			return &explained{fmt.Sprintf("%s %q exists %s; change the configuration to match, declare it passively or as shared, or delete the existing one when nobody uses it", m[2], m[3], difference(m[1], value(m[5]), value(m[6]))), err, errRefused}
 		}
 		return words(errRefused, "the broker refuses it: %s", plain(e))
 	case amqp091.NotFound:
@@ -146,10 +148,31 @@ func explain(err error, object string) error {
 		// RabbitMQ 4 closes the connection with this when what is declared
 		// needs a feature that has been switched off.
 		if strings.Contains(e.Reason, "deprecated") {
-			return words(errRefused, "the broker no longer permits it (a queue that is neither durable nor exclusive is made durable to be permitted): %s", plain(e))
+			kind := errRefused
+			if strings.Contains(e.Reason, "transient_nonexcl_queues") {
+				kind = errNoTransient
+			}
+			return words(kind, "the broker no longer permits it (a queue that is neither durable nor exclusive is made durable to be permitted): %s", plain(e))
 		}
 	}
 	return fmt.Errorf("%s: %w", object, err)
+}
+
+// difference says in what way something exists otherwise than it was asked for.
+func difference(arg, asked, current string) string {
+	word := func(value string) string {
+		switch name := strings.ReplaceAll(arg, "_", "-"); value {
+		case "true":
+			return name
+		case "false":
+			return "non-" + name
+		}
+		return ""
+	}
+	if word(asked) != "" && word(current) != "" {
+		return fmt.Sprintf("as %s, and this side says %s", word(current), word(asked))
+	}
+	return fmt.Sprintf("with other properties: %s is %s there, and %s was asked for", arg, current, asked)
 }
 
 // value turns the broker's "the value '5' of type 'long'", "'true'" or "none"

@@ -19,7 +19,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{
 			406, "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'",
-			[]string{`queue "q" exists`, "durable is true there, and false was asked for"},
+			[]string{`queue "q" exists`, "exists as durable, and this side says non-durable"},
 			true,
 		},
 		{

@@ -1,10 +1,12 @@
 package amqp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,8 +22,13 @@ func (b *Broker) Listen(ctx context.Context, source router.Source, handle func(*
 	switch {
 	case source.Queue == "" || len(source.Queue) > maxString:
 		return fmt.Errorf("amqp: listen: queue %.40q: a name has 1 to 255 bytes", source.Queue)
+	case source.Numbered && len(source.Queue)+len(strconv.Itoa(maxLeases)+leaseSuffix) > maxString:
+		return fmt.Errorf("amqp: listen to queue %.40q: with a number it is longer than 255 bytes", source.Queue)
 	case source.Prefetch < 1 || source.Prefetch > 65535:
 		return fmt.Errorf("amqp: listen to %q: prefetch is %d; it must be from 1 to 65535, or the queue would be read into memory", source.Queue, source.Prefetch)
+	}
+	if err := validate(source.Topology); err != nil {
+		return fmt.Errorf("amqp: listen to %q: %w", source.Queue, err)
 	}
 	if !b.listening.enter() {
 		return fmt.Errorf("amqp: listen to %q: %w", source.Queue, router.ErrClosed)
@@ -44,7 +51,14 @@ func (b *Broker) Listen(ctx context.Context, source router.Source, handle func(*
 		b.lines = slices.DeleteFunc(b.lines, func(x *line) bool { return x == l.line })
 		b.mu.Unlock()
 	}()
-	if err := l.run(ctx); err != nil {
+	if !source.Numbered {
+		l.queue = source.Queue
+	}
+	err := l.run(ctx)
+	if source.Numbered && l.queue != "" {
+		b.leases.free(l.queue)
+	}
+	if err != nil {
 		return fmt.Errorf("amqp: listen to %q: %w", source.Queue, err)
 	}
 	return nil
@@ -58,10 +72,14 @@ type listener struct {
 	line   *line
 	log    throttle
 
-	consumed   bool // a consumer was registered at least once
-	failures   int  // in a row, for backoff
-	undecoded  int  // losses in a row by a delivery that cannot be decoded
-	quarantine bool // one delivery at a time until the undecodable one is gone
+	queue      string // what is consumed, with the number of a numbered one; empty until it has one
+	consumed   bool   // a consumer was registered at least once
+	failures   int    // in a row, for backoff
+	undecoded  int    // losses in a row by a delivery that cannot be decoded
+	quarantine bool   // one delivery at a time until the undecodable one is gone
+	offset     int64  // of the last delivery of a stream, if streamed
+	streamed   bool
+	lost       bool // told of the queue's loss since it was last consumed
 }
 
 func (l *listener) run(ctx context.Context) error {
@@ -91,6 +109,7 @@ func (l *listener) backoff(ctx context.Context, err error, since time.Time) {
 	}
 	wait := l.b.pause(l.failures, least)
 	l.failures++
+	l.tell(router.SourceStopped, l.queue, err)
 	l.log.warn("not consuming", err, "attempt", l.failures, "retry_in", readable(wait))
 	sleep(ctx, wait)
 }
@@ -131,11 +150,12 @@ func (l *listener) connect(ctx context.Context) error {
 	defer context.AfterFunc(l.b.hardCtx, func() { _ = c.wire.Close() })()
 	for {
 		since := time.Now()
-		err := l.b.declare(ctx, c, l.b.topology.Load().of(l.source.Queue))
+		err := l.prepare(ctx, c)
 		if err == nil {
 			err = l.consume(ctx, c)
 		}
 		if ctx.Err() != nil {
+			l.leave(c)
 			l.line.down(nil)
 			return nil
 		}
@@ -175,11 +195,11 @@ var errRestore = errors.New("quarantine is over")
 
 // object names the queue in errors.
 func (l *listener) object() string {
-	return fmt.Sprintf("queue %q", l.source.Queue)
+	return fmt.Sprintf("queue %q", cmp.Or(l.queue, l.source.Queue))
 }
 
 // consumerTag names the consumer in RabbitMQ's lists.
 func (l *listener) consumerTag() string {
-	tag := l.b.cfg.ConnectionName + "/" + l.source.Queue
+	tag := l.b.cfg.ConnectionName + "/" + l.queue
 	return strings.ToValidUTF8(tag[:min(len(tag), maxString)], "")
 }

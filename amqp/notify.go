@@ -2,7 +2,6 @@ package amqp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -22,7 +21,7 @@ type notifyQueues struct {
 // exchange and key are kept although nobody listens yet: the exchange and a
 // queue named like the key exist and are bound. What exists already is used as
 // it is, since others declare these with flags of their own.
-func (c *conn) ensureNotify(ctx context.Context, exchange, key string) error {
+func (b *Broker) ensureNotify(ctx context.Context, c *conn, exchange, key string) error {
 	id := [2]string{exchange, key}
 	n := &c.notify
 	n.mu.Lock()
@@ -32,17 +31,13 @@ func (c *conn) ensureNotify(ctx context.Context, exchange, key string) error {
 		return nil
 	}
 	err := c.call(ctx, func() error {
-		d := declarer{c: c}
+		d := declarer{b: b, c: c}
 		defer d.close()
-		if err := exists(d.exchange(Exchange{Name: exchange, Type: amqp091.ExchangeTopic, Passive: true})); err != nil {
-			if err := d.exchange(Exchange{Name: exchange, Type: amqp091.ExchangeTopic, Durable: true}); err != nil {
-				return err
-			}
+		if err := d.exchange(Exchange{Name: exchange, Type: amqp091.ExchangeTopic, Durable: true, Shared: true}); err != nil {
+			return err
 		}
-		if err := exists(d.queue(Queue{Name: key, Passive: true})); err != nil {
-			if err := d.queue(Queue{Name: key, Durable: true}); err != nil {
-				return err
-			}
+		if err := d.queue(Queue{Name: key, Durable: true, Shared: true}); err != nil {
+			return err
 		}
 		return d.bind(Binding{Exchange: exchange, Queue: key, Key: key})
 	})
@@ -58,15 +53,5 @@ func (c *conn) ensureNotify(ctx context.Context, exchange, key string) error {
 		n.done = map[[2]string]struct{}{}
 	}
 	n.done[id] = struct{}{}
-	return nil
-}
-
-// exists turns the answer to a passive declaration into nil unless the object
-// is missing.
-func exists(err error) error {
-	var e *amqp091.Error
-	if errors.As(err, &e) && e.Code == amqp091.NotFound {
-		return err
-	}
 	return nil
 }

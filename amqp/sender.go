@@ -80,7 +80,7 @@ func (s *sender) sendOn(ctx context.Context, l *link, target router.Target, p pe
 		}
 	}
 	if target.Kind == router.TargetNotify {
-		if err := l.conn.ensureNotify(ctx, p.exchange, p.key); err != nil {
+		if err := s.b.ensureNotify(ctx, l.conn, p.exchange, p.key); err != nil {
 			return err
 		}
 	}

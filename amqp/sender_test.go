@@ -193,7 +193,7 @@ func TestDeclare(t *testing.T) {
 	for _, words := range []string{
 		"exchange \"" + name + ".none\": it does not exist",
 		"exchange \"" + name + ".x\" exists with other properties: type is headers there, and fanout was asked for",
-		"queue \"" + name + ".c\" exists with other properties: durable is true there, and false was asked for",
+		"queue \"" + name + ".c\" exists as durable, and this side says non-durable; change the configuration",
 		"queue \"" + name + ".none\": it does not exist",
 		"binding of queue \"" + name + ".c\" to exchange \"" + name + ".none\"",
 	} {

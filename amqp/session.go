@@ -21,6 +21,10 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 		prefetch = 1
 	}
 	tag := l.consumerTag()
+	args, err := l.arguments()
+	if err != nil {
+		return explain(err, l.object())
+	}
 	closes := make(chan *amqp091.Error, 1)
 	var deliveries <-chan amqp091.Delivery
 	ch, err := c.channel(ctx, func(ch *amqp091.Channel) (err error) {
@@ -28,11 +32,7 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 		if err := ch.Qos(prefetch, 0, false); err != nil {
 			return err
 		}
-		args := amqp091.Table{}
-		if l.source.Priority != 0 {
-			args["x-priority"] = int32(l.source.Priority)
-		}
-		deliveries, err = ch.Consume(l.source.Queue, tag, false, l.source.Exclusive, false, false, args)
+		deliveries, err = ch.Consume(l.queue, tag, false, l.source.Exclusive, false, false, args)
 		return err
 	})
 	if err != nil {
@@ -42,6 +42,7 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 	l.line.consuming(true, nil)
 	l.log.to.Info("consuming", "host", c.host, "prefetch", prefetch)
 	l.log.reset()
+	l.tell(router.SourceConsuming, l.queue, nil)
 
 	s := newSettler(ch, &l.b.count, prefetch)
 	lost, stop := make(chan struct{}), make(chan struct{})
@@ -58,7 +59,7 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 	if !c.tasks.run(func() { s.run(stop, lost); close(settled) }) {
 		return errDead
 	}
-	err = l.receive(ctx, s, deliveries)
+	err = l.receive(ctx, c, s, deliveries)
 	if ctx.Err() != nil {
 		l.drain(c, ch, tag, s, deliveries, lost)
 	}
@@ -85,13 +86,28 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 	return err
 }
 
-// receive hands deliveries over until they end, or ctx does.
-func (l *listener) receive(ctx context.Context, s *settler, deliveries <-chan amqp091.Delivery) error {
+// receive hands deliveries over until they end, or ctx does, or the broker
+// knows no more of queue or consumer.
+func (l *listener) receive(ctx context.Context, c *conn, s *settler, deliveries <-chan amqp091.Delivery) error {
 	good := 0
 	enough := min(max(2*l.source.Prefetch, 10), 200)
+	wait := idle()
+	still := time.NewTimer(wait)
+	defer still.Stop()
+	heard := false // since the timer was set
 	for {
+		var err error
 		select {
+		case <-still.C:
+			if !heard {
+				err = l.present(ctx, c)
+			}
+			heard = false
+			still.Reset(wait)
+		case <-l.source.Check:
+			err = l.present(ctx, c)
 		case d, ok := <-deliveries:
+			heard = true
 			if !ok {
 				return nil
 			}
@@ -109,12 +125,18 @@ func (l *listener) receive(ctx context.Context, s *settler, deliveries <-chan am
 		case <-ctx.Done():
 			return nil
 		}
+		if errors.Is(err, errGone) || errors.Is(err, errUnseen) {
+			return err
+		}
 	}
 }
 
 func (l *listener) hand(s *settler, d *amqp091.Delivery) {
 	out := new(router.Delivery)
-	fill(&out.Envelope, d, l.source.Queue, time.Now())
+	fill(&out.Envelope, d, l.queue, time.Now())
+	if offset, ok := d.Headers[streamOffset].(int64); ok {
+		l.offset, l.streamed = offset, true
+	}
 	out.Settler, out.Tag = s, d.DeliveryTag
 	s.delivered(d.DeliveryTag)
 	l.b.count.delivered.Add(1)

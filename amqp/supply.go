@@ -125,7 +125,7 @@ func (s *supply) run() {
 		c, err := b.dial(ctx, &s.line)
 		if err == nil && !s.listen {
 			limit, cancel := context.WithTimeoutCause(ctx, b.cfg.ConfirmTimeout, fmt.Errorf("declare: the broker did not answer within %v", b.cfg.ConfirmTimeout))
-			err = b.declare(limit, c, b.topology.Load().shared())
+			err = b.declare(limit, c, common(*b.topology.Load()))
 			cancel()
 			if err != nil {
 				c.closeUnless(b.hardCtx)

@@ -1,56 +1,25 @@
 package amqp
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/wasmrouter/router/router"
 )
 
-// Topology is what is declared on every new send connection, in the order
-// exchanges, queues, bindings. A listener's connection declares of it what
-// concerns the listener's queue. Exclusive queues belong to the connection of
-// their listener alone.
-type Topology struct {
-	Exchanges []Exchange
-	Queues    []Queue
-	Bindings  []Binding
-}
+// What is declared, in the words of the ports. Of [Config.Topology] a listener's
+// connection declares what concerns its queue. Exclusive queues belong to the
+// connection of their listener alone.
+type (
+	Topology = router.Topology
+	Exchange = router.Exchange
+	Queue    = router.Queue
+	Binding  = router.Binding
+)
 
-// Exchange is one exchange to declare, or with Passive only to check for.
-type Exchange struct {
-	Name       string
-	Type       string // direct, topic, fanout, headers or a plugin's; the default is direct
-	Durable    bool
-	AutoDelete bool
-	Internal   bool
-	Passive    bool
-	Arguments  map[string]any
-}
-
-// Queue is one queue to declare, or with Passive only to check for. Arguments
-// are as TOML decodes them, or any value that a header may hold.
-type Queue struct {
-	Name       string
-	Type       string // classic or quorum; the default leaves it to the broker
-	Durable    bool
-	AutoDelete bool
-	Exclusive  bool
-	Passive    bool
-	Arguments  map[string]any
-}
-
-// Binding binds a queue to an exchange.
-type Binding struct {
-	Exchange  string
-	Queue     string
-	Key       string
-	Arguments map[string]any
-}
-
-func (t Topology) validate() error {
+func validate(t Topology) error {
 	for _, x := range t.Exchanges {
 		if err := checkObject("exchange", x.Name, x.Arguments); err != nil {
 			return err
@@ -140,8 +109,8 @@ func widen(v any) any {
 	return v
 }
 
-// shared returns t without exclusive queues and their bindings.
-func (t Topology) shared() Topology {
+// common returns t without exclusive queues and their bindings.
+func common(t Topology) Topology {
 	exclusive := map[string]bool{}
 	for _, q := range t.Queues {
 		if q.Exclusive && !q.Passive {
@@ -166,7 +135,7 @@ func (t Topology) shared() Topology {
 }
 
 // of returns the part of t that concerns one queue.
-func (t Topology) of(queue string) Topology {
+func of(t Topology, queue string) Topology {
 	var part Topology
 	needed := map[string]bool{}
 	for _, b := range t.Bindings {
@@ -189,102 +158,4 @@ func (t Topology) of(queue string) Topology {
 		}
 	}
 	return part
-}
-
-// declare declares t on c, all of it, and returns what failed, in words.
-func (b *Broker) declare(ctx context.Context, c *conn, t Topology) error {
-	if len(t.Exchanges)+len(t.Queues)+len(t.Bindings) == 0 {
-		return nil
-	}
-	return c.call(ctx, func() error {
-		var errs []error
-		d := declarer{c: c}
-		defer d.close()
-		for _, x := range t.Exchanges {
-			errs = append(errs, d.exchange(x))
-		}
-		for _, q := range t.Queues {
-			errs = append(errs, d.queue(q))
-		}
-		for _, b := range t.Bindings {
-			errs = append(errs, d.bind(b))
-		}
-		return errors.Join(errs...)
-	})
-}
-
-// declarer declares on a channel of its own, and on a new one after each
-// error, which costs it the channel.
-type declarer struct {
-	c    *conn
-	ch   *amqp091.Channel
-	lost bool // with the connection; the first error said why
-}
-
-func (d *declarer) close() {
-	if d.ch != nil {
-		_ = d.ch.Close() // an error means that it is closed already
-	}
-}
-
-func (d *declarer) do(object string, call func(*amqp091.Channel) error) error {
-	if d.lost {
-		return nil
-	}
-	var err error
-	if d.ch == nil || d.ch.IsClosed() {
-		d.ch, err = d.c.lib.Channel()
-	}
-	if err == nil {
-		err = call(d.ch)
-	}
-	if err == nil {
-		return nil
-	}
-	d.lost = d.c.lib.IsClosed()
-	return explain(err, object)
-}
-
-func (d *declarer) exchange(x Exchange) error {
-	return d.do(fmt.Sprintf("exchange %q", x.Name), func(ch *amqp091.Channel) error {
-		args, err := typedArguments(x.Arguments)
-		if err != nil {
-			return err
-		}
-		kind := x.Type
-		def(&kind, "direct")
-		if x.Passive {
-			return ch.ExchangeDeclarePassive(x.Name, kind, x.Durable, x.AutoDelete, x.Internal, false, args)
-		}
-		return ch.ExchangeDeclare(x.Name, kind, x.Durable, x.AutoDelete, x.Internal, false, args)
-	})
-}
-
-func (d *declarer) queue(q Queue) error {
-	return d.do(fmt.Sprintf("queue %q", q.Name), func(ch *amqp091.Channel) error {
-		args, err := typedArguments(q.Arguments)
-		if err != nil {
-			return err
-		}
-		if q.Passive {
-			_, err = ch.QueueDeclarePassive(q.Name, q.Durable, q.AutoDelete, q.Exclusive, false, args)
-			return err
-		}
-		if q.Type != "" {
-			args[amqp091.QueueTypeArg] = q.Type
-		}
-		_, err = ch.QueueDeclare(q.Name, q.Durable, q.AutoDelete, q.Exclusive, false, args)
-		return err
-	})
-}
-
-func (d *declarer) bind(b Binding) error {
-	object := fmt.Sprintf("binding of queue %q to exchange %q with key %q", b.Queue, b.Exchange, b.Key)
-	return d.do(object, func(ch *amqp091.Channel) error {
-		args, err := typedArguments(b.Arguments)
-		if err != nil {
-			return err
-		}
-		return ch.QueueBind(b.Queue, b.Key, b.Exchange, false, args)
-	})
 }

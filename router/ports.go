@@ -41,10 +41,53 @@ type Source struct {
 	Exclusive  bool // the only consumer of the queue
 	SingleLane bool // deliveries are handled in order by one lane
 
+	// Topology is what the queue needs at the broker. It is declared each time
+	// before the queue is consumed, so that what was deleted meanwhile comes
+	// back.
+	Topology Topology
+	// Arguments are the consumer's. With x-stream-offset, a later session goes
+	// on behind the last delivery that was handed over.
+	Arguments map[string]any
+	// Numbered makes Queue a stem, also where Topology names it: what is
+	// consumed is the queue named by the stem and the lowest number from 1 up
+	// that no other connection or listener has taken. The number is kept as long
+	// as the connection lasts, and if possible over its loss.
+	Numbered bool
+	// Delete removes the queue when ctx has ended and its deliveries are settled.
+	Delete bool
+	// Watch, if set, is told what becomes of the consumer, one call at a time.
+	// It must not block.
+	Watch func(SourceEvent)
+	// Check makes the listener ask the broker at once whether queue and consumer
+	// are still there, which it otherwise does now and then while nothing comes.
+	Check <-chan struct{}
+
 	// DrainTimeout bounds how long Listen waits for unsettled deliveries after
 	// its ctx has ended.
 	DrainTimeout time.Duration
 }
+
+// SourceEvent is news of a source's consumer.
+type SourceEvent struct {
+	Kind  SourceEventKind
+	Queue string // its name, with the number of a numbered one
+	Err   error  // why; nil for SourceConsuming
+}
+
+// SourceEventKind says what happened to a source's consumer.
+type SourceEventKind uint8
+
+const (
+	// SourceConsuming: the queue exists and is consumed.
+	SourceConsuming SourceEventKind = iota
+	// SourceStopped: it is not consumed, and the listener tries again. What is
+	// in the queue stays there.
+	SourceStopped
+	// SourceLost: the queue was gone, or another has taken its number; what was
+	// in it does not come any more. SourceConsuming follows when there is one
+	// again.
+	SourceLost
+)
 
 // Listener consumes a queue.
 type Listener interface {

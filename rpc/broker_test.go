@@ -28,28 +28,7 @@ func connect(t *testing.T) (*amqp.Broker, ports) {
 			t.Error(err)
 		}
 	})
-	return b, ports{func() router.Sender { return b.Sender(t.Name()) }, b, declare(b)}
-}
-
-// declare is what a program writes to join the two packages.
-func declare(b *amqp.Broker) rpc.Declare {
-	return func(ctx context.Context, t rpc.Topology) error {
-		var out amqp.Topology
-		for _, x := range t.Exchanges {
-			out.Exchanges = append(out.Exchanges, amqp.Exchange{Name: x.Name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Passive: x.Passive})
-		}
-		for _, q := range t.Queues {
-			var args map[string]any
-			if q.Expires > 0 {
-				args = map[string]any{"x-expires": q.Expires.Milliseconds()}
-			}
-			out.Queues = append(out.Queues, amqp.Queue{Name: q.Name, Durable: q.Durable, Passive: q.Passive, Arguments: args})
-		}
-		for _, x := range t.Bindings {
-			out.Bindings = append(out.Bindings, amqp.Binding{Exchange: x.Exchange, Queue: x.Queue, Key: x.Key})
-		}
-		return b.Declare(ctx, out)
-	}
+	return b, ports{func() router.Sender { return b.Sender(t.Name()) }, b, b.Declare}
 }
 
 func (p ports) client(t *testing.T, format rpc.Format, layout rpc.Layout) *rpc.Client {
@@ -205,7 +184,6 @@ func TestALostReplyQueueIsMadeAgain(t *testing.T) {
 	if _, err := node.Ctl(t.Context(), "delete_queue", c.ReplyQueue()); err != nil {
 		t.Fatal(err)
 	}
-	c.ReplyQueueLost(errors.New("deleted by an operator"))
 	if err := <-result; !errors.Is(err, rpc.ErrReplyQueueLost) {
 		t.Error(err)
 	}
@@ -231,7 +209,7 @@ func TestTheDeadlineCoversAnUnreachableBroker(t *testing.T) {
 		defer cancel()
 		_ = b.Close(ctx)
 	})
-	c := ports{func() router.Sender { return b.Sender(t.Name()) }, b, declare(b)}.client(t, rpc.Oslo{}, rpc.Layout{})
+	c := ports{func() router.Sender { return b.Sender(t.Name()) }, b, b.Declare}.client(t, rpc.Oslo{}, rpc.Layout{})
 	for name, operation := range map[string]func(context.Context) error{
 		"call": func(ctx context.Context) error {
 			_, err := c.Call(ctx, shop, rpc.Request{Method: "m"})

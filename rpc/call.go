@@ -29,16 +29,19 @@ func (c *Client) call(ctx context.Context, target router.Target, req Request, re
 		return Reply{}, fmt.Errorf("call %s: %w: a call goes to one server", target, router.ErrTarget)
 	}
 	c.calls.Add(1)
-	ticket := Ticket{ID: oslo.NewID(), ReplyTo: c.replies.queue, UniqueID: oslo.NewID()}
-	env, err := c.cfg.Format.EncodeRequest(req, ticket)
-	if err != nil {
-		return Reply{}, fmt.Errorf("call %s: %w", target, err)
-	}
 	ctx, work, leave, err := c.enter(ctx)
 	if err != nil {
 		return Reply{}, c.explain("call", target, err)
 	}
 	defer leave()
+	ticket := Ticket{ID: oslo.NewID(), UniqueID: oslo.NewID()}
+	if ticket.ReplyTo, err = c.replies.address(work); err != nil {
+		return Reply{}, c.explain("call", target, fmt.Errorf("reply queue: %w", err))
+	}
+	env, err := c.cfg.Format.EncodeRequest(req, ticket)
+	if err != nil {
+		return Reply{}, fmt.Errorf("call %s: %w", target, err)
+	}
 
 	var call *waiter.Call[outcome]
 	var unsent error // why nothing is waited for
@@ -63,6 +66,9 @@ func (c *Client) call(ctx context.Context, target router.Target, req Request, re
 			if call, err = c.replies.waiting.Register(ticket.ID); err != nil {
 				return fmt.Errorf("%w: %w", ErrClosed, err)
 			}
+		}
+		if c.replies.name() != ticket.ReplyTo { // looked at once registered, so that its loss is not missed
+			return fmt.Errorf("%w: another process has taken its number", ErrReplyQueueLost)
 		}
 		return nil
 	}

@@ -185,7 +185,7 @@ func (c *Client) ensure(ctx context.Context, target router.Target) error {
 		return err
 	}
 	t := c.cfg.Layout.Target(target)
-	if t.empty() {
+	if t.Empty() {
 		return nil
 	}
 	c.mu.Lock()
@@ -194,8 +194,10 @@ func (c *Client) ensure(ctx context.Context, target router.Target) error {
 	if known {
 		return nil
 	}
-	if err := c.cfg.Declare.ensure(ctx, t); err != nil {
-		return fmt.Errorf("declare: %w", err)
+	if c.cfg.Declare != nil {
+		if err := c.cfg.Declare(ctx, t); err != nil {
+			return fmt.Errorf("declare: %w", err)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -225,15 +227,9 @@ func (c *Client) explain(verb string, target router.Target, err error) error {
 	return fmt.Errorf("%s %s: %w", verb, target, err)
 }
 
-// ReplyQueueLost tells the client that its reply queue is gone, whose name is
-// [Client.ReplyQueue]: every waiting call fails now, with an error that wraps
-// [ErrReplyQueueLost] and cause, and the next call declares the queue again.
-// Whoever watches the broker for the client calls it; a listener that only
-// lost its connection is no reason, as the replies wait in the queue.
-func (c *Client) ReplyQueueLost(cause error) { c.replies.lose(cause) }
-
 // ReplyQueue returns the name of the queue that the client's replies come to.
-func (c *Client) ReplyQueue() string { return c.replies.queue }
+// It is empty as long as a queue with a stable name has no number.
+func (c *Client) ReplyQueue() string { return c.replies.name() }
 
 // Close ends waiting calls with [ErrClosed], waits until ctx ends for what is
 // being published, and closes the Sender and the reply queue's listener. It

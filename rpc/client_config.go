@@ -13,6 +13,7 @@ import (
 const (
 	DefaultTimeout       = 60 * time.Second
 	DefaultReplyPrefetch = 256
+	DefaultSelfCheck     = 5 * time.Second
 )
 
 // ClientConfig says how a client reaches its servers.
@@ -21,9 +22,8 @@ type ClientConfig struct {
 	Sender router.Sender
 	// Listener listens for replies. Required for calls.
 	Listener router.Listener
-	// Declare makes the reply queue, and the exchanges and notification queues
-	// that messages go to. Required for calls; without it everything else must
-	// exist.
+	// Declare makes the exchanges and notification queues that messages go to.
+	// Without it they must exist.
 	Declare Declare
 	// Format is how messages are written. Required.
 	Format Format
@@ -44,6 +44,10 @@ type ClientConfig struct {
 	// instead of sending it again. Without it the copy carries the same ids as
 	// the first, by which a receiver knows it.
 	AtMostOnce bool
+	// SelfCheck is how long no reply has come, while calls wait, before the broker
+	// is asked whether the reply queue and its consumer are still there. The
+	// default is 5 s.
+	SelfCheck time.Duration
 	// Logger gets what nobody waits for, such as unreadable replies. The
 	// default discards.
 	Logger *slog.Logger
@@ -52,6 +56,9 @@ type ClientConfig struct {
 func (c ClientConfig) withDefaults() ClientConfig {
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
+	}
+	if c.SelfCheck == 0 {
+		c.SelfCheck = DefaultSelfCheck
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -65,8 +72,8 @@ func (c ClientConfig) validate() error {
 		return errors.New("rpc: a client needs a Sender")
 	case c.Format == nil:
 		return errors.New("rpc: a client needs a Format")
-	case c.Timeout < 0:
-		return errors.New("rpc: a client's Timeout must not be negative")
+	case c.Timeout < 0 || c.SelfCheck < 0:
+		return errors.New("rpc: a client's times must not be negative")
 	}
-	return nil
+	return c.Layout.Validate()
 }

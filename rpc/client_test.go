@@ -79,10 +79,8 @@ func TestWaitingCallsFailAtOnceWhenTheReplyQueueIsLost(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		b.drop(c.ReplyQueue())
-		cause := errors.New("expired")
-		c.ReplyQueueLost(cause)
 		for range 3 {
-			if err := <-results; !errors.Is(err, rpc.ErrReplyQueueLost) || !errors.Is(err, cause) || time.Since(start) != 0 {
+			if err := <-results; !errors.Is(err, rpc.ErrReplyQueueLost) || !errors.Is(err, errDropped) || time.Since(start) != 0 {
 				t.Errorf("%v after %v", err, time.Since(start))
 			}
 		}
@@ -94,21 +92,28 @@ func TestWaitingCallsFailAtOnceWhenTheReplyQueueIsLost(t *testing.T) {
 	})
 }
 
-func TestACallWithoutReplyMakesTheNextDeclareItsQueueAgain(t *testing.T) {
+// Nothing tells of the loss: the connection is well, and so is the consumer as
+// far as it knows.
+func TestCallsThatWaitHaveTheReplyQueueLookedAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker("shop")
-		c := newClient(t, b, func(c *rpc.ClientConfig) { c.Timeout = 5 * time.Second })
+		c := newClient(t, b, func(c *rpc.ClientConfig) { c.Timeout = time.Hour })
 		stop := make(chan struct{})
 		serve(t, b, func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
 			if in.Method == "late" {
+				b.change(func() { b.deaf = true })
 				b.drop(c.ReplyQueue())
 				<-stop
 			}
 			return echo(ctx, in)
 		})
 		defer close(stop)
-		if _, err := c.Call(t.Context(), shop, rpc.Request{Method: "late"}); !errors.Is(err, context.DeadlineExceeded) {
+		begin := time.Now()
+		if _, err := c.Call(t.Context(), shop, rpc.Request{Method: "late"}); !errors.Is(err, rpc.ErrReplyQueueLost) {
 			t.Errorf("%v", err)
+		}
+		if took := time.Since(begin); took > 2*rpc.DefaultSelfCheck {
+			t.Errorf("after %v", took)
 		}
 		if _, err := c.Call(t.Context(), shop, rpc.Request{Method: "m"}); err != nil {
 			t.Errorf("the next call: %v", err)
@@ -277,32 +282,6 @@ func TestRequestsThatTheFormatCannotExpress(t *testing.T) {
 		}
 		if n := len(b.messages("topic:shop")); n != 0 {
 			t.Errorf("%d were sent", n)
-		}
-	})
-}
-
-func TestObjectsWithOtherAttributesAreTakenAsTheyAre(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBroker()
-		other := errors.New("inequivalent arg 'durable'")
-		b.refuse = func(t rpc.Topology) error {
-			for _, x := range t.Exchanges {
-				if !x.Passive {
-					return other
-				}
-			}
-			return nil
-		}
-		c := newClient(t, b)
-		target := router.Target{Kind: router.TargetNotify, Topic: "events", Priority: "info"}
-		n := rpc.Notification{EventType: "e", PublisherID: "p"}
-		if err := c.Notify(t.Context(), target, n); err != nil {
-			t.Error(err)
-		}
-		b.refuse = func(rpc.Topology) error { return other }
-		target.Topic = "else"
-		if err := c.Notify(t.Context(), target, n); !errors.Is(err, other) {
-			t.Error(err)
 		}
 	})
 }

@@ -19,7 +19,7 @@ func ExampleClient_Call() {
 		log.Fatal(err)
 	}
 	client, err := rpc.NewClient(rpc.ClientConfig{
-		Sender: broker.Sender("client"), Listener: broker, Declare: declare(broker), Format: rpc.Oslo{},
+		Sender: broker.Sender("client"), Listener: broker, Declare: broker.Declare, Format: rpc.Oslo{},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -29,6 +29,9 @@ type broker struct {
 	answer func(t router.Target, env *router.Envelope) error
 	// refuse, if set, is what it says to a declaration.
 	refuse func(t rpc.Topology) error
+	// deaf, if set, hides from listeners that their queue is gone, until one is
+	// told to check.
+	deaf bool
 	// stall, if set, makes Send and Declare wait until it is closed.
 	stall chan struct{}
 }
@@ -39,7 +42,9 @@ type sent struct {
 }
 
 var (
-	errHeld = errors.New("never settle")                  // until the Sender is closed
+	errHeld    = errors.New("never settle")  // until the Sender is closed
+	errDropped = errors.New("queue dropped") // what a listener of one is told
+
 	errLost = errors.New("deliver, but lose the confirm") // settled as unconfirmed
 )
 
@@ -213,6 +218,23 @@ func (s *fakeSender) Close() {
 func (b *broker) Listen(ctx context.Context, src router.Source, handle func(*router.Delivery)) error {
 	var session *fakeSession
 	var tag uint64
+	tell := func(kind router.SourceEventKind, err error) {
+		if src.Watch != nil {
+			src.Watch(router.SourceEvent{Kind: kind, Queue: src.Queue, Err: err})
+		}
+	}
+	begin := func() error {
+		if !src.Topology.Empty() {
+			if err := b.declare(ctx, src.Topology); err != nil {
+				return err
+			}
+		}
+		tell(router.SourceConsuming, nil)
+		return nil
+	}
+	if err := begin(); err != nil && ctx.Err() == nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		b.mu.Lock()
 		if session == nil || session.dead {
@@ -220,6 +242,15 @@ func (b *broker) Listen(ctx context.Context, src router.Source, handle func(*rou
 			b.session = session
 		}
 		changed := b.changed
+		_, there := b.queues[src.Queue]
+		if !there && !b.deaf && !src.Topology.Empty() {
+			b.mu.Unlock()
+			tell(router.SourceLost, errDropped)
+			if err := begin(); err != nil && ctx.Err() == nil {
+				return err
+			}
+			continue
+		}
 		var env *router.Envelope
 		if list := b.queues[src.Queue]; len(list) > 0 && len(session.held) < src.Prefetch {
 			env, b.queues[src.Queue] = list[0], list[1:]
@@ -231,6 +262,8 @@ func (b *broker) Listen(ctx context.Context, src router.Source, handle func(*rou
 		if env == nil {
 			select {
 			case <-changed:
+			case <-src.Check:
+				b.change(func() { b.deaf = false })
 			case <-ctx.Done():
 			}
 			continue

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -55,38 +56,48 @@ func (l *NotificationListener) priorities() []string {
 // Queues returns the names of the queues that are listened to.
 func (l *NotificationListener) Queues() []string {
 	var queues []string
-	for _, target := range l.cfg.Targets {
-		_, list := l.topology(target)
-		for _, q := range list {
-			if !slices.Contains(queues, q) {
-				queues = append(queues, q)
-			}
-		}
+	for _, s := range l.sources() {
+		queues = append(queues, s.Queue)
 	}
 	return queues
 }
 
-func (l *NotificationListener) topology(target NotificationTarget) (Topology, []string) {
-	layout := l.cfg.Layout
-	layout.Exchange = target.Exchange
-	return layout.Listener(target.Topic, l.priorities(), l.cfg.Pool)
+// sources are the queues of all targets, each once.
+func (l *NotificationListener) sources() []router.Source {
+	var sources []router.Source
+	for _, target := range l.cfg.Targets {
+		layout := l.cfg.Layout
+		layout.Exchange = cmp.Or(target.Exchange, layout.Exchange)
+		for _, s := range layout.Listener(target.Topic, l.priorities(), l.cfg.Pool) {
+			s.Prefetch = l.cfg.Prefetch
+			i := slices.IndexFunc(sources, func(other router.Source) bool { return other.Queue == s.Queue })
+			if i < 0 {
+				sources = append(sources, s)
+				continue
+			}
+			sources[i].Topology = sources[i].Topology.Join(s.Topology)
+		}
+	}
+	if l.cfg.Declare == nil { // it all exists
+		for i := range sources {
+			sources[i].Topology = Topology{}
+		}
+	}
+	return sources
 }
 
 // declare makes everything that is listened to, and the queue of dead letters.
-func (l *NotificationListener) declare(ctx context.Context) error {
+func (l *NotificationListener) declare(ctx context.Context, sources []router.Source) error {
 	if l.cfg.Declare == nil {
 		return nil
 	}
-	for _, target := range l.cfg.Targets {
-		t, _ := l.topology(target)
-		if err := Ensure(ctx, l.cfg.Declare, t); err != nil {
-			return fmt.Errorf("rpc: declare the queues of %s: %w", target.Topic, err)
-		}
+	if err := Ensure(ctx, l.cfg.Declare, sources); err != nil {
+		return fmt.Errorf("rpc: declare what is listened to: %w", err)
 	}
 	if l.cfg.DeadLetter == "" {
 		return nil
 	}
-	if err := Ensure(ctx, l.cfg.Declare, Topology{Queues: []Queue{{Name: l.cfg.DeadLetter, Durable: true}}}); err != nil {
+	if err := l.cfg.Declare(ctx, Topology{Queues: []Queue{{Name: l.cfg.DeadLetter, Durable: true}}}); err != nil {
 		return fmt.Errorf("rpc: declare the queue of dead letters: %w", err)
 	}
 	return nil
@@ -96,15 +107,12 @@ func (l *NotificationListener) declare(ctx context.Context) error {
 // them until ctx ends, and then waits for the handlers that run; what waits to
 // be handled goes back to the broker. It returns as [Server.Serve] does.
 func (l *NotificationListener) Listen(ctx context.Context) error {
-	if err := l.declare(ctx); err != nil {
+	sources := l.sources()
+	if err := l.declare(ctx, sources); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
-	}
-	var sources []router.Source
-	for _, queue := range l.Queues() {
-		sources = append(sources, router.Source{Queue: queue, Prefetch: l.cfg.Prefetch})
 	}
 	c := &crew{listener: l.cfg.Listener, workers: l.cfg.Workers, drain: l.cfg.DrainTimeout}
 	r := &listening{l: l, crew: c, groups: map[string]*group{}}

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/waiter"
 )
@@ -22,18 +22,22 @@ type outcome struct {
 // replies is the client's reply queue, its listener and the calls that wait.
 type replies struct {
 	cfg     ClientConfig
-	queue   string
+	source  router.Source
+	check   chan struct{} // makes the listener look whether the queue is there
 	waiting *waiter.Table[outcome]
 
-	fresh     atomic.Bool   // the queue was declared and nothing speaks against it
-	losses    atomic.Uint64 // how often it was lost
+	fresh     atomic.Bool            // as far as known the queue exists and is listened to
+	queue     atomic.Pointer[string] // its name; empty until a numbered one has its number
+	heard     atomic.Bool            // something came since the last look
+	losses    atomic.Uint64          // how often it was lost
 	malformed atomic.Uint64
 	warned    seldom // of what is unreadable
 
-	gate chan struct{} // holds a token while no one declares
-
-	mu        sync.Mutex // protects the fields below
+	mu        sync.Mutex    // protects the fields below
+	changed   chan struct{} // closed and replaced when one of them or fresh changes
+	err       error         // why it is not listened to
 	listening bool
+	ended     int // how often the listener did
 	closed    bool
 
 	ctx    context.Context // of the listener
@@ -42,83 +46,160 @@ type replies struct {
 }
 
 func newReplies(cfg ClientConfig) *replies {
-	r := &replies{cfg: cfg, queue: oslo.NewReplyQueue(), waiting: waiter.New[outcome](), gate: make(chan struct{}, 1)}
-	r.gate <- struct{}{}
+	r := &replies{
+		cfg: cfg, source: cfg.Layout.Reply(), check: make(chan struct{}, 1),
+		waiting: waiter.New[outcome](), changed: make(chan struct{}),
+	}
+	name := ""
+	if !r.source.Numbered {
+		name = r.source.Queue
+	}
+	r.queue.Store(&name)
+	r.source.Prefetch = cmp.Or(r.source.Prefetch, DefaultReplyPrefetch)
+	r.source.DrainTimeout = time.Second
+	r.source.Check, r.source.Watch = r.check, r.watch
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
 
-// ready returns when the reply queue exists. Its listener may still be
-// connecting: replies wait in the queue.
+// address returns the queue's name, and waits for the number of a numbered one.
+func (r *replies) address(ctx context.Context) (string, error) {
+	if r.source.Numbered {
+		if err := r.ready(ctx); err != nil {
+			return "", err
+		}
+	}
+	return r.name(), nil
+}
+
+func (r *replies) name() string { return *r.queue.Load() }
+
+// ready returns when the reply queue exists. Its listener may have lost its
+// connection meanwhile: replies wait in the queue.
 func (r *replies) ready(ctx context.Context) error {
 	if r.fresh.Load() {
 		return nil
 	}
-	select {
-	case <-r.gate:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { r.gate <- struct{}{} }()
-	switch {
-	case r.fresh.Load():
-		return nil
-	case r.cfg.Listener == nil:
+	if r.cfg.Listener == nil {
 		return errors.New("the client has no Listener")
-	case r.cfg.Declare == nil:
-		return errNoDeclare
 	}
-	losses := r.losses.Load()
-	if err := r.cfg.Declare.ensure(ctx, r.cfg.Layout.Reply(r.queue)); err != nil {
-		return err
+	r.mu.Lock()
+	before := r.ended
+	for {
+		if r.closed {
+			r.mu.Unlock()
+			return ErrClosed
+		}
+		err := r.err
+		if r.fresh.Load() || r.ended > before {
+			r.mu.Unlock()
+			return err
+		}
+		r.listen()
+		changed := r.changed
+		r.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if err != nil {
+				return fmt.Errorf("%w: %w", ctx.Err(), err)
+			}
+			return ctx.Err()
+		}
+		r.mu.Lock()
 	}
-	if err := r.listen(); err != nil {
-		return err
-	}
-	r.fresh.Store(true)
-	if r.losses.Load() != losses { // lost again before it was marked
-		r.fresh.Store(false)
-	}
-	return nil
 }
 
-// listen starts the listener unless it runs.
-func (r *replies) listen() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return ErrClosed
-	}
+// change notes what became of the queue; with mu held.
+func (r *replies) change(fresh bool, err error) {
+	r.fresh.Store(fresh)
+	r.err = err
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// listen starts the listener unless it runs; with mu held.
+func (r *replies) listen() {
 	if r.listening {
-		return nil
+		return
 	}
 	r.listening = true
 	r.ran.Go(func() {
-		source := router.Source{Queue: r.queue, Prefetch: DefaultReplyPrefetch, DrainTimeout: time.Second}
-		err := r.cfg.Listener.Listen(r.ctx, source, r.handle)
+		ctx, stop := context.WithCancel(r.ctx)
+		var guard sync.WaitGroup
+		guard.Go(func() { r.guard(ctx) })
+		err := r.cfg.Listener.Listen(ctx, r.source, r.handle)
+		stop()
+		guard.Wait()
+		if err == nil {
+			err = errors.New("its listener ended")
+		}
 		r.mu.Lock()
 		r.listening = false
+		r.ended++
+		r.change(false, err)
 		r.mu.Unlock()
 		if r.ctx.Err() == nil {
-			if err == nil {
-				err = errors.New("its listener ended")
-			}
 			r.lose(err)
 		}
 	})
-	return nil
+}
+
+// guard has the queue and its consumer looked at when calls wait and nothing
+// comes: a connection that is well says nothing about them.
+func (r *replies) guard(ctx context.Context) {
+	tick := time.NewTicker(r.cfg.SelfCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if !r.heard.Swap(false) && r.waiting.Len() > 0 {
+				r.doubt()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// doubt has the listener look: a call whose reply did not come may be the only
+// sign that the queue is gone.
+func (r *replies) doubt() {
+	select {
+	case r.check <- struct{}{}:
+	default: // it will look anyhow
+	}
+}
+
+// watch follows the listener.
+func (r *replies) watch(ev router.SourceEvent) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch ev.Kind {
+	case router.SourceConsuming:
+		r.queue.Store(&ev.Queue)
+		r.change(true, nil)
+	case router.SourceStopped:
+		r.change(r.fresh.Load(), ev.Err)
+	case router.SourceLost:
+		r.change(false, ev.Err)
+		r.lose(ev.Err)
+	}
 }
 
 // handle takes one message of the reply queue. It is acknowledged whatever it
 // is: nobody else could want it.
 func (r *replies) handle(d *router.Delivery) {
+	if !r.heard.Load() {
+		r.heard.Store(true)
+	}
 	id, answer, err := r.cfg.Format.DecodeAnswer(&d.Envelope)
 	d.Settler.Ack(d.Tag)
 	switch {
 	case err != nil:
 		n := r.malformed.Add(1)
 		if r.warned.now() {
-			r.cfg.Logger.Warn("unreadable reply", "queue", r.queue, "count", n, "err", err)
+			r.cfg.Logger.Warn("unreadable reply", "queue", d.Envelope.Origin.Queue, "count", n, "err", err)
 		}
 	case answer.KeepAlive:
 		r.waiting.Beat(id)
@@ -130,13 +211,8 @@ func (r *replies) handle(d *router.Delivery) {
 // lose fails every waiting call: what they wait for cannot come.
 func (r *replies) lose(cause error) {
 	r.losses.Add(1)
-	r.fresh.Store(false)
 	r.waiting.Fail(fmt.Errorf("%w: %w", ErrReplyQueueLost, cause))
 }
-
-// doubt makes the next call declare the queue again: a call whose reply did
-// not come may be the only sign that the queue is gone.
-func (r *replies) doubt() { r.fresh.Store(false) }
 
 func (r *replies) close() {
 	r.mu.Lock()

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
@@ -129,7 +131,7 @@ func TestAFanoutExchangeThatVanishedIsDeclaredAgain(t *testing.T) {
 		}
 		declared := func() int {
 			return b.declarations(func(t rpc.Topology) bool {
-				return len(t.Exchanges) == 1 && t.Exchanges[0] == rpc.Exchange{Name: "shop_fanout", Type: "fanout", AutoDelete: true}
+				return len(t.Exchanges) == 1 && cmp.Equal(t.Exchanges[0], rpc.Exchange{Name: "shop_fanout", Type: "fanout", AutoDelete: true, Shared: true})
 			})
 		}
 		cast := func() error {

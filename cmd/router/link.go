@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,29 +101,31 @@ func closeBroker(b *amqp.Broker) {
 	_ = b.Close(ctx) // the work is done or has failed already
 }
 
-// exists is a topology that is there already: declaring it fails for a queue
-// that is missing.
-func exists(queues []string) rpc.Topology {
-	var t rpc.Topology
-	for _, q := range queues {
-		t.Queues = append(t.Queues, rpc.Queue{Name: q, Passive: true})
+// existing returns sources for queues that are there already: declaring them
+// fails for one that is missing.
+func existing(queues []string) []router.Source {
+	sources := make([]router.Source, len(queues))
+	for i, q := range queues {
+		sources[i] = router.Source{Queue: q, Topology: router.Topology{Queues: []router.Queue{{Name: q, Passive: true}}}}
 	}
-	return t
+	return sources
 }
 
-// ensure declares what a listener or server needs, now and on every later
-// connection: what is transient goes with a restart of the broker. What exists
-// with other attributes is taken as it is.
-func (l *link) ensure(cmd *cobra.Command, b *amqp.Broker, t rpc.Topology) error {
+// ensure declares what the sources need, so that it is there before anything is
+// said to be ready.
+func (l *link) ensure(cmd *cobra.Command, b *amqp.Broker, sources []router.Source) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
 	defer cancel()
-	if err := rpc.Ensure(ctx, declare(b), t); err != nil {
-		return err
+	return rpc.Ensure(ctx, b.Declare, sources)
+}
+
+// names lists what the sources are called.
+func names(sources []router.Source) string {
+	list := make([]string, len(sources))
+	for i, s := range sources {
+		list[i] = s.Queue
 	}
-	if err := b.SetTopology(ctx, topology(t)); err != nil && !amqp.IsRefusal(err) {
-		return err
-	}
-	return nil
+	return strings.Join(list, ", ")
 }
 
 func (l *link) layout() rpc.Layout {
@@ -162,7 +165,7 @@ func (l *link) client(cmd *cobra.Command) (*rpc.Client, func(), error) {
 		return nil, nil, err
 	}
 	c, err := rpc.NewClient(rpc.ClientConfig{
-		Sender: b.Sender(cmd.Name()), Listener: b, Declare: declare(b),
+		Sender: b.Sender(cmd.Name()), Listener: b, Declare: b.Declare,
 		Format: format, Layout: l.layout(), Timeout: l.timeout,
 	})
 	if err != nil {
@@ -183,30 +186,4 @@ func (l *link) failed(err error) error {
 		err = fmt.Errorf("%w; --timeout is %s", err, l.timeout)
 	}
 	return failed(err)
-}
-
-// declare lets rpc declare through a broker.
-func declare(b *amqp.Broker) rpc.Declare {
-	return func(ctx context.Context, t rpc.Topology) error { return b.Declare(ctx, topology(t)) }
-}
-
-// topology returns what rpc wants declared in the broker adapter's words.
-func topology(t rpc.Topology) amqp.Topology {
-	var to amqp.Topology
-	for _, x := range t.Exchanges {
-		to.Exchanges = append(to.Exchanges, amqp.Exchange{
-			Name: x.Name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Passive: x.Passive,
-		})
-	}
-	for _, q := range t.Queues {
-		queue := amqp.Queue{Name: q.Name, Durable: q.Durable, Passive: q.Passive}
-		if q.Expires > 0 {
-			queue.Arguments = map[string]any{"x-expires": int32(q.Expires.Milliseconds())}
-		}
-		to.Queues = append(to.Queues, queue)
-	}
-	for _, bind := range t.Bindings {
-		to.Bindings = append(to.Bindings, amqp.Binding{Exchange: bind.Exchange, Queue: bind.Queue, Key: bind.Key})
-	}
-	return to
 }

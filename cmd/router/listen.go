@@ -60,15 +60,15 @@ With --format oslo the message out of its envelope is printed.`,
 			return err
 		}
 		defer closeBroker(b)
-		t, queues := exists(args), args
+		sources := existing(args)
 		if l.topic != "" {
-			t, queues = l.layout().Listener(l.topic, priorities, pool)
+			sources = l.layout().Listener(l.topic, priorities, pool)
 		}
-		if err := l.ensure(cmd, b, t); err != nil {
+		if err := l.ensure(cmd, b, sources); err != nil {
 			return failed(err)
 		}
 		p := &messagePrinter{out: cmd.OutOrStdout(), format: format, json: output == "json", limit: limit, peek: peek}
-		return failed(p.listen(cmd.Context(), b, queues))
+		return failed(p.listen(cmd.Context(), b, sources))
 	}
 	return cmd
 }
@@ -87,7 +87,7 @@ type messagePrinter struct {
 }
 
 // listen prints until ctx ends or the limit is reached.
-func (p *messagePrinter) listen(ctx context.Context, b *amqp.Broker, queues []string) error {
+func (p *messagePrinter) listen(ctx context.Context, b *amqp.Broker, sources []router.Source) error {
 	ctx, enough := context.WithCancel(ctx)
 	defer enough()
 	prefetch := 100
@@ -101,9 +101,9 @@ func (p *messagePrinter) listen(ctx context.Context, b *amqp.Broker, queues []st
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx) // one that fails ends all
-	for _, q := range queues {
+	for _, src := range sources {
+		src.Prefetch, src.DrainTimeout, src.SingleLane = prefetch, time.Second, true
 		group.Go(func() error {
-			src := router.Source{Queue: q, Prefetch: prefetch, DrainTimeout: time.Second, SingleLane: true}
 			return b.Listen(ctx, src, func(d *router.Delivery) { p.handle(d, enough) })
 		})
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wasmrouter/router/amqp"
-	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
 
@@ -72,18 +71,14 @@ func serve(cmd *cobra.Command, b *amqp.Broker, l *link, format rpc.Format, queue
 	if err != nil {
 		return err
 	}
-	t := exists(queues)
+	sources := existing(queues)
 	if l.topic != "" {
-		t, queues = l.layout().Server(l.topic, l.server)
+		sources = l.layout().Server(l.topic, l.server)
 	}
-	if err := l.ensure(cmd, b, t); err != nil {
+	if err := l.ensure(cmd, b, sources); err != nil {
 		return err
 	}
-	var sources []router.Source
-	for _, q := range queues {
-		sources = append(sources, router.Source{Queue: q})
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "serving %s; interrupt to stop\n", strings.Join(queues, ", "))
+	fmt.Fprintf(cmd.ErrOrStderr(), "serving %s; interrupt to stop\n", names(sources))
 	err = server.Serve(cmd.Context(), sources, answer.handle)
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

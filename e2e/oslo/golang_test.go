@@ -38,29 +38,10 @@ func connectTo(t *testing.T, url string) *golang {
 	return &golang{t, b}
 }
 
-// declare is what a program writes to join the two packages.
-func (g *golang) declare(ctx context.Context, t rpc.Topology) error {
-	var out amqp.Topology
-	for _, x := range t.Exchanges {
-		out.Exchanges = append(out.Exchanges, amqp.Exchange{Name: x.Name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Passive: x.Passive})
-	}
-	for _, q := range t.Queues {
-		var args map[string]any
-		if q.Expires > 0 {
-			args = map[string]any{"x-expires": q.Expires.Milliseconds()}
-		}
-		out.Queues = append(out.Queues, amqp.Queue{Name: q.Name, Durable: q.Durable, Passive: q.Passive, Arguments: args})
-	}
-	for _, x := range t.Bindings {
-		out.Bindings = append(out.Bindings, amqp.Binding{Exchange: x.Exchange, Queue: x.Queue, Key: x.Key})
-	}
-	return g.broker.Declare(ctx, out)
-}
-
 func (g *golang) client(format rpc.Format, exchange string) *rpc.Client {
 	g.t.Helper()
 	c, err := rpc.NewClient(rpc.ClientConfig{
-		Sender: g.broker.Sender(g.t.Name()), Listener: g.broker, Declare: g.declare,
+		Sender: g.broker.Sender(g.t.Name()), Listener: g.broker, Declare: g.broker.Declare,
 		Format: format, Layout: rpc.Layout{Exchange: exchange}, Timeout: patience,
 	})
 	if err != nil {
@@ -86,13 +67,13 @@ func (g *golang) serve(cfg rpc.ServerConfig, exchange, topic, name string, handl
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	topology, queues := rpc.Layout{Exchange: exchange}.Server(topic, name)
-	if err := rpc.Ensure(g.t.Context(), g.declare, topology); err != nil {
+	sources := rpc.Layout{Exchange: exchange}.Server(topic, name)
+	if err := rpc.Ensure(g.t.Context(), g.broker.Declare, sources); err != nil {
 		g.t.Fatal(err)
 	}
-	var sources []router.Source
-	for _, q := range queues {
-		sources = append(sources, router.Source{Queue: q})
+	var queues []string
+	for _, s := range sources {
+		queues = append(queues, s.Queue)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
@@ -112,7 +93,7 @@ func (g *golang) serve(cfg rpc.ServerConfig, exchange, topic, name string, handl
 // hear listens to the topic's notifications until the end of the test.
 func (g *golang) hear(cfg rpc.NotificationListenerConfig, exchange, topic, pool string, priorities []string, handler rpc.NotificationHandler) {
 	g.t.Helper()
-	cfg.Listener, cfg.Declare, cfg.Format, cfg.Pool = g.broker, g.declare, rpc.Oslo{}, pool
+	cfg.Listener, cfg.Declare, cfg.Format, cfg.Pool = g.broker, g.broker.Declare, rpc.Oslo{}, pool
 	cfg.Targets = []rpc.NotificationTarget{{Exchange: exchange, Topic: topic}}
 	cfg.Endpoints = []rpc.NotificationEndpoint{{Priorities: priorities, Handle: handler}}
 	l, err := rpc.NewNotificationListener(cfg)
