@@ -1,9 +1,11 @@
 package wasmhost
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -77,12 +79,35 @@ type delta struct {
 	names   interner
 	parsed  targetCache
 	pending int // targets of the message being read
+
+	data  []byte       // copy of the delta that was read
+	stage router.Stage // in which it was
+	again bool         // the same bytes in the same stage mean the same
 }
 
 func (x *delta) reset() {
 	clear(x.ops) // lets go of the bodies
 	x.ops = x.ops[:0]
 	x.action, x.reason, x.delay, x.stop, x.pending = router.Undecided, nil, 0, false, 0
+}
+
+// keptDelta is how large a copy of a delta outlives the one that needed it.
+const keptDelta = 256 << 10
+
+// read copies and decodes the delta that lies in view. Most messages of a route
+// are treated alike: a delta that is byte for byte the last one need not be
+// decoded again.
+func (x *delta) read(view []byte, stage router.Stage, mem guestMemory, lim deltaLimits) *failure {
+	if x.again && stage == x.stage && bytes.Equal(view, x.data) {
+		return nil
+	}
+	if cap(x.data) > keptDelta && len(view) < cap(x.data)/4 {
+		x.data = nil
+	}
+	x.data, x.stage = append(x.data[:0], view...), stage
+	fail := x.decode(x.data, stage, mem, lim)
+	x.again = fail == nil && !slices.ContainsFunc(x.ops, func(o op) bool { return o.code == opBodyRef })
+	return fail
 }
 
 // decode checks the delta in data, which nobody else may change meanwhile,

@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -137,5 +138,41 @@ func TestCutText(t *testing.T) {
 		if got := cutText(c.in, c.n); got != c.want {
 			t.Errorf("%q cut at %d: %q, want %q", c.in, c.n, got, c.want)
 		}
+	}
+}
+
+// TestADeltaReadAgain reads the same bytes twice: the second time they need not be
+// decoded, but where they would mean something else they are.
+func TestADeltaReadAgain(t *testing.T) {
+	lim := deltaLimits{output: 1 << 16, targets: 4, emit: 3}
+	mem := bytesMemory("0123456789")
+	var x delta
+	read := func(text string, stage router.Stage) ([]router.Target, string, bool) {
+		env, d := small("body"), router.Decision{}
+		if fail := x.read([]byte(text), stage, mem, lim); fail != nil {
+			return nil, "", false
+		}
+		x.apply(env, &d)
+		return d.Targets, string(env.Body), true
+	}
+	to := ops(target("queue", "a"))
+	want := []router.Target{{Kind: router.TargetQueue, Queue: "a"}}
+	for range 2 {
+		if got, _, ok := read(to, router.Decide); !ok || !slices.Equal(got, want) {
+			t.Errorf("decide: %v, %v", got, ok)
+		}
+	}
+	if _, _, ok := read(to, router.Pack); ok {
+		t.Error("a target was taken in the pack stage")
+	}
+	if got, _, ok := read(to, router.Decide); !ok || !slices.Equal(got, want) {
+		t.Errorf("decide, after a failure: %v, %v", got, ok)
+	}
+	ref := ops(bodyRef(2, 3))
+	for _, want := range []string{"234", "cde"} {
+		if _, body, ok := read(ref, router.Decide); !ok || body != want {
+			t.Errorf("the body is %q, not %q", body, want)
+		}
+		mem = bytesMemory("abcdefghij") // a memory that has grown lies elsewhere
 	}
 }

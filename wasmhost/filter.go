@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -77,7 +76,11 @@ type Needs struct {
 // Needs returns what the filter said it reads.
 func (f *Filter) Needs() Needs {
 	n := f.needs
-	return Needs{Body: n.body, Headers: n.headers, Properties: n.props, BodyPrefix: int(n.prefix), Stateless: n.stateless, HeaderNames: slices.Clone(n.names)}
+	var names []string
+	for _, name := range n.names {
+		names = append(names, name.name)
+	}
+	return Needs{Body: n.body, Headers: n.headers, Properties: n.props, BodyPrefix: int(n.prefix), Stateless: n.stateless, HeaderNames: names}
 }
 
 func (f *Filter) deltaLimits() deltaLimits {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/wasmrouter/router/router"
@@ -61,7 +62,21 @@ type needs struct {
 	body, headers, props bool
 	prefix               uint32 // with body false: bytes of the body wanted
 	stateless            bool
-	names                []string // with headers true: only these, if there are any
+	names                []headerName // with headers true: only these, if there are any
+}
+
+// headerName is a header's name with its hash.
+type headerName struct {
+	name string
+	hash uint32
+}
+
+func hashed(name string) headerName {
+	hash := uint32(fnvBasis)
+	for i := range len(name) {
+		hash = (hash ^ uint32(name[i])) * fnvPrime
+	}
+	return headerName{name, hash}
 }
 
 var needsAll = needs{body: true, headers: true, props: true}
@@ -75,8 +90,8 @@ type frame struct {
 	filter string
 	target string
 
-	json  []byte   // scratch for nested headers
-	names []string // of the last message's headers, sorted
+	json  []byte       // scratch for nested headers
+	names []headerName // of the last message's headers, sorted
 }
 
 // put copies s to buf at off if there is room, and returns the offset after it
@@ -168,7 +183,7 @@ func (f *frame) encode(buf []byte) (int, error) {
 	w := headerWriter{frame: f, buf: buf, at: hdrOff, off: off}
 	if flags&flagSelected != 0 {
 		for _, name := range f.needs.names {
-			if value, ok := headers[name]; ok {
+			if value, ok := headers[name.name]; ok {
 				w.add(name, value)
 			}
 		}
@@ -215,7 +230,7 @@ const maxKeptNames = 256
 func (f *frame) addSorted(w *headerWriter, headers map[string]any) {
 	if start := *w; len(headers) == len(f.names) {
 		for _, name := range f.names {
-			value, ok := headers[name]
+			value, ok := headers[name.name]
 			if !ok {
 				break
 			}
@@ -228,11 +243,11 @@ func (f *frame) addSorted(w *headerWriter, headers map[string]any) {
 	}
 	f.names = f.names[:0]
 	for name := range headers {
-		f.names = append(f.names, name)
+		f.names = append(f.names, hashed(name))
 	}
-	slices.Sort(f.names)
+	slices.SortFunc(f.names, func(a, b headerName) int { return strings.Compare(a.name, b.name) })
 	for _, name := range f.names {
-		w.add(name, headers[name])
+		w.add(name, headers[name.name])
 	}
 	if len(f.names) > maxKeptNames {
 		f.names = nil
@@ -248,25 +263,17 @@ type headerWriter struct {
 	err     error
 }
 
-func (h *headerWriter) add(name string, value any) {
+func (h *headerWriter) add(key headerName, value any) {
 	if h.err != nil {
 		return
 	}
+	name := key.name
 	if len(name) > math.MaxUint16 {
 		h.err = errHeaderKey
 		return
 	}
 	nameOff := h.off
-	off := nameOff + len(name)
-	hash := uint32(fnvBasis)
-	if off <= len(h.buf) {
-		// Names are short: copying while hashing costs less than a call.
-		to := h.buf[nameOff:off]
-		for i := range to {
-			to[i] = name[i]
-			hash = (hash ^ uint32(name[i])) * fnvPrime
-		}
-	}
+	off := put(h.buf, nameOff, name)
 	valOff := off
 	var typ, flag uint8
 	if s, ok := value.(string); ok {
@@ -287,7 +294,7 @@ func (h *headerWriter) add(name string, value any) {
 		le.PutUint32(e[4:], uint32(len(name))|uint32(typ)<<16|uint32(flag)<<24)
 		le.PutUint32(e[8:], uint32(valOff))
 		le.PutUint32(e[12:], uint32(off-valOff))
-		le.PutUint32(e[16:], hash)
+		le.PutUint32(e[16:], key.hash)
 	}
 	h.at += headerEntry
 }

@@ -35,10 +35,8 @@ type guest struct {
 	exceptions exceptions
 
 	bufPtr, bufCap uint32
-	needs          needs
 	frame          frame
 	delta          delta
-	scratch        []byte // copy of the delta
 
 	// Of the call that runs; env is nil outside one.
 	env      *router.Envelope
@@ -120,10 +118,10 @@ func (g *guest) start() (err error) {
 	if err := g.init(); err != nil {
 		return fmt.Errorf("router_init: %w", err)
 	}
-	if g.needs, err = g.readNeeds(); err != nil {
+	if g.frame.needs, err = g.readNeeds(); err != nil {
 		return fmt.Errorf("router_needs: %w", err)
 	}
-	if g.needs.names, err = g.readNames(); err != nil {
+	if g.frame.needs.names, err = g.readNames(); err != nil {
 		return fmt.Errorf("router_needs_headers: %w", err)
 	}
 	g.starting = false
@@ -137,7 +135,7 @@ func (g *guest) init() error {
 	if start.Function == nil {
 		return nil
 	}
-	g.needs = needsAll
+	g.frame.needs = needsAll
 	g.frame.stage, g.frame.flags = stageConfig, flagConfig
 	n, fail := g.put(g.filter.config)
 	g.frame.flags = 0
@@ -148,9 +146,9 @@ func (g *guest) init() error {
 	if err := g.call(&start); err != nil {
 		return err
 	}
-	data, fail := g.result()
-	if fail == nil && data != nil {
-		fail = g.delta.decode(data, router.Decode, g.mem, g.filter.deltaLimits())
+	view, fail := g.result()
+	if fail == nil && view != nil {
+		fail = g.delta.read(view, router.Decode, g.mem, g.filter.deltaLimits())
 		if fail == nil {
 			fail = invalidf("router_init can only report an error")
 		}
@@ -193,7 +191,7 @@ func (g *guest) yield() {
 // put writes the frame of env to the guest's input buffer and makes it larger
 // if it must.
 func (g *guest) put(env *router.Envelope) (int, *failure) {
-	g.frame.env, g.frame.needs = env, g.needs
+	g.frame.env = env
 	for range 2 {
 		var view []byte
 		if g.bufCap > 0 {
@@ -241,7 +239,8 @@ func (g *guest) growBuffer(n int) *failure {
 	return nil
 }
 
-// result reads what a handler returned and copies the delta, if any.
+// result reads what a handler returned and finds the delta, if any, in the guest's
+// memory.
 func (g *guest) result() ([]byte, *failure) {
 	r := int64(g.stack[0])
 	switch {
@@ -267,11 +266,7 @@ func (g *guest) result() ([]byte, *failure) {
 	if !ok {
 		return nil, invalidf("the delta at %#x, length %d, is outside the memory", ptr, n)
 	}
-	if cap(g.scratch) > 256<<10 && int(n) < cap(g.scratch)/4 {
-		g.scratch = nil
-	}
-	g.scratch = append(g.scratch[:0], view...)
-	return g.scratch, nil
+	return view, nil
 }
 
 // run takes one message through one stage. It leaves env and d alone when it
@@ -294,11 +289,11 @@ func (g *guest) run(stage router.Stage, env *router.Envelope, d *router.Decision
 	if err := g.call(&g.handlers[stage]); err != nil {
 		return asFailure(err)
 	}
-	data, fail := g.result()
-	if fail != nil || data == nil {
+	view, fail := g.result()
+	if fail != nil || view == nil {
 		return fail
 	}
-	if fail := g.delta.decode(data, stage, g.mem, g.filter.deltaLimits()); fail != nil {
+	if fail := g.delta.read(view, stage, g.mem, g.filter.deltaLimits()); fail != nil {
 		return fail
 	}
 	g.delta.apply(env, d)
@@ -311,7 +306,9 @@ func (g *guest) end() { g.env, g.frame.env = nil, nil }
 // allocates, so the last one is kept.
 func (g *guest) setTarget(stage router.Stage, d *router.Decision) {
 	if stage != router.Pack && stage != router.Encode || len(d.Targets) != 1 {
-		g.frame.target, g.target = "", router.Target{}
+		if g.frame.target != "" {
+			g.frame.target, g.target = "", router.Target{}
+		}
 		return
 	}
 	if t := d.Targets[0]; t != g.target {

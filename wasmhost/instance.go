@@ -119,7 +119,7 @@ func (in *Instance) recycle(g *guest) {
 			why = grownTooLarge
 		}
 	}
-	if why == grownTooLarge || g.needs.stateless && g.calls >= maxCalls {
+	if why == grownTooLarge || g.frame.needs.stateless && g.calls >= maxCalls {
 		in.fuel = g.budget.used()
 		g.farewell()
 		in.lost()

@@ -48,7 +48,7 @@ func (h *Host) load(ctx context.Context, cfg FilterConfig) (*Filter, error) {
 		}
 		return nil, fmt.Errorf("%w: start: %w", ErrModule, err)
 	}
-	f.needs = canary.needs
+	f.needs = canary.frame.needs
 
 	h.mu.Lock()
 	closed := h.closed

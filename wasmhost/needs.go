@@ -31,7 +31,7 @@ const maxNames = 64
 
 // readNames returns the names of the headers that the filter reads, or nothing
 // if it named none.
-func (g *guest) readNames() ([]string, error) {
+func (g *guest) readNames() ([]headerName, error) {
 	fn := findFunction(g.mod, "router_needs_headers")
 	if fn.Function == nil {
 		return nil, nil
@@ -54,11 +54,13 @@ func (g *guest) readNames() ([]string, error) {
 	if len(names) > maxNames {
 		return nil, invalidf("%d names; %d are allowed", len(names), maxNames)
 	}
-	for _, name := range names {
+	slices.Sort(names)
+	var keys []headerName
+	for _, name := range slices.Compact(names) {
 		if len(name) == 0 || len(name) > maxShort {
 			return nil, invalidf("a header name of %d bytes; 1 to %d are allowed", len(name), maxShort)
 		}
+		keys = append(keys, hashed(name))
 	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	return keys, nil
 }

@@ -1,6 +1,6 @@
 import { extend, mark, release } from "./memory";
 import { HeaderType, Slot } from "./message";
-import { slice, str, Str } from "./str";
+import { copy, slice, str, Str } from "./str";
 
 const enum Op {
   SetHeader = 1,
@@ -20,7 +20,6 @@ const space = memory.data(<i32>FIRST, 8);
 const scratch = memory.data(16, 8);
 
 // The kinds of target, as bytes.
-const QUEUE: u64 = 0x6575657571;
 const EXCHANGE: u64 = 0x65676e6168637865;
 const TOPIC: u64 = 0x6369706f74;
 const SERVER: u64 = 0x726576726573;
@@ -86,10 +85,8 @@ export class Delta {
     const at = this.at + this.used;
     this.used += <usize>need;
     store<u64>(this.at + this.used - 8, 0); // the padding
-    store<u16>(at, code | (flags << 8));
-    store<u16>(at, keyLength, 2);
-    store<u32>(at, length, 4);
-    memory.copy(at + 8, key, keyLength);
+    store<u64>(at, (<u64>length << 32) | (keyLength << 16) | (flags << 8) | code);
+    copy(at + 8, key, keyLength);
     return at + 8 + keyLength;
   }
 
@@ -107,7 +104,7 @@ export class Delta {
 
   private put(code: Op, flags: u32, key: Str, value: Str): void {
     const to = this.op(code, flags, key.at, key.length, value.length);
-    if (to != 0) memory.copy(to, value.at, value.length);
+    if (to != 0) copy(to, value.at, value.length);
   }
 
   @inline
@@ -232,6 +229,11 @@ export class Delta {
   private parse(text: Str): bool {
     const at = text.at;
     const end = at + text.length;
+    if (text.length > 6 && load<u32>(at) == 0x75657571 && load<u16>(at, 4) == 0x3a65) { // queue:
+      const to = this.op(Op.Target, 0, at, 5, text.length - 6);
+      if (to != 0) copy(to, at + 6, text.length - 6);
+      return true;
+    }
     let kind: u64 = 0;
     let colon = at;
     for (; colon < end && load<u8>(colon) != COLON; colon++) {
@@ -240,7 +242,7 @@ export class Delta {
     }
     const rest = colon + 1;
     if (rest >= end) return false;
-    if (kind == QUEUE || kind == FANOUT) {
+    if (kind == FANOUT) {
       this.parts(at, colon, rest, end, 0, 0, 0);
       return true;
     }

@@ -1,7 +1,7 @@
 import { Delta } from "./delta";
 import { findJSON, JSON } from "./json";
 import { mark, release, take } from "./memory";
-import { decimal, hashStr, same, slice, str, Str } from "./str";
+import { decimal, same, slice, str, Str } from "./str";
 
 /** The properties. Exchange, RoutingKey, UserID, Source, FilterName and Target can only be read. */
 export const enum Slot {
@@ -222,19 +222,34 @@ export class Message {
   @inline
   header<N>(name: N): Value | null {
     const was = mark();
-    const n = str(name);
-    return this.find(n, hashStr(n), was);
+    return this.find(str(name), was);
   }
 
-  /** Is `header` for a name whose `hash` is known. */
+  /** Is `header` for a name whose `hash` is known, which spares comparing it with other names of its length. */
   @inline
   headerHashed<N>(name: N, hash: u32): Value | null {
     const was = mark();
-    return this.find(str(name), hash, was);
+    return this.findHashed(str(name), hash, was);
   }
 
   /** Finds a header and gives back what the arena held behind `was`. */
-  private find(name: Str, hash: u32, was: usize): Value | null {
+  private find(name: Str, was: usize): Value | null {
+    const base = this.at;
+    const length: u32 = name.length;
+    let e = base + load<u32>(base, 16);
+    const end = e + ENTRY * load<u32>(base, 20);
+    for (; e < end; e += ENTRY) {
+      if (<u32>load<u16>(e, 4) != length) continue;
+      const at = load<u32>(e);
+      if (!this.holds(at, length) || !same(base + at, name.at, length)) continue;
+      release(was);
+      return this.value(e);
+    }
+    release(was);
+    return null;
+  }
+
+  private findHashed(name: Str, hash: u32, was: usize): Value | null {
     const base = this.at;
     let e = base + load<u32>(base, 16);
     const end = e + ENTRY * load<u32>(base, 20);

@@ -131,12 +131,38 @@ function find(s: Str, part: Str, from: i32): i32 {
   return -1;
 }
 
-/** Compares bytes. */
+/** Compares bytes: in words, of which the last overlaps. */
 export function same(a: usize, b: usize, n: usize): bool {
-  const end = a + n;
-  for (; a + 8 <= end; a += 8, b += 8) if (load<u64>(a) != load<u64>(b)) return false;
-  for (; a < end; a++, b++) if (load<u8>(a) != load<u8>(b)) return false;
-  return true;
+  if (n >= 8) {
+    for (; n > 8; n -= 8, a += 8, b += 8) if (load<u64>(a) != load<u64>(b)) return false;
+    return load<u64>(a + n - 8) == load<u64>(b + n - 8);
+  }
+  if (n >= 4) return load<u32>(a) == load<u32>(b) && load<u32>(a + n - 4) == load<u32>(b + n - 4);
+  if (n >= 2) return load<u16>(a) == load<u16>(b) && load<u16>(a + n - 2) == load<u16>(b + n - 2);
+  return n == 0 || load<u8>(a) == load<u8>(b);
+}
+
+/** Copies bytes to another place: short ones in words, since the host's own copying is for long ones. */
+export function copy(to: usize, from: usize, n: usize): void {
+  if (n > 64) {
+    memory.copy(to, from, n);
+    return;
+  }
+  if (n >= 8) {
+    const last = load<u64>(from + n - 8);
+    const end = to + n - 8;
+    for (; to < end; to += 8, from += 8) store<u64>(to, load<u64>(from));
+    store<u64>(end, last);
+    return;
+  }
+  if (n >= 4) {
+    const word = load<u32>(from);
+    const last = load<u32>(from + n - 4);
+    store<u32>(to, word);
+    store<u32>(to + n - 4, last);
+    return;
+  }
+  for (const end = to + n; to < end; to++, from++) store<u8>(to, load<u8>(from));
 }
 
 /** Returns a slice of memory. */

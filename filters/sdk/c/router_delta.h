@@ -24,6 +24,34 @@ typedef struct {
     bool full; /* something did not fit: the message fails */
 } rf_delta;
 
+/* rf_copy copies n bytes to another place: short ones in words, of which the last
+   overlaps, since the host's own copying is for long ones. */
+RF_API void rf_copy(uint8_t *to, const char *from, uint32_t n) {
+    if (n > 64) {
+        __builtin_memcpy(to, from, n);
+        return;
+    }
+    if (n >= 8) {
+        uint64_t last, word;
+        __builtin_memcpy(&last, from + n - 8, 8);
+        for (uint32_t i = 0; i + 8 < n; i += 8) {
+            __builtin_memcpy(&word, from + i, 8);
+            __builtin_memcpy(to + i, &word, 8);
+        }
+        __builtin_memcpy(to + n - 8, &last, 8);
+        return;
+    }
+    if (n >= 4) {
+        uint32_t first, last;
+        __builtin_memcpy(&first, from, 4);
+        __builtin_memcpy(&last, from + n - 4, 4);
+        __builtin_memcpy(to, &first, 4);
+        __builtin_memcpy(to + n - 4, &last, 4);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) to[i] = (uint8_t)from[i];
+}
+
 /* rf_op appends one op and returns where its value goes, or NULL when it does
    not fit. */
 RF_API uint8_t *rf_op(rf_delta *d, uint8_t op, uint8_t flags, rf_str key, uint32_t vlen) {
@@ -33,20 +61,17 @@ RF_API uint8_t *rf_op(rf_delta *d, uint8_t op, uint8_t flags, rf_str key, uint32
         return NULL;
     }
     uint8_t *p = d->p + d->n;
-    uint16_t klen = (uint16_t)key.n;
-    p[0] = op;
-    p[1] = flags;
-    __builtin_memcpy(p + 2, &klen, 2);
-    __builtin_memcpy(p + 4, &vlen, 4);
-    __builtin_memcpy(p + 8, key.p, key.n);
-    for (uint8_t *q = p + 8 + key.n + vlen, *end = p + need; q < end; q++) *q = 0;
+    uint64_t none = 0, head = (uint64_t)op | (uint64_t)flags << 8 | (uint64_t)key.n << 16 | (uint64_t)vlen << 32;
+    __builtin_memcpy(p + need - 8, &none, 8); /* what is behind the value is 0 */
+    __builtin_memcpy(p, &head, 8);
+    rf_copy(p + 8, key.p, key.n);
     d->n += (uint32_t)need;
     return p + 8 + key.n;
 }
 
 RF_API void rf_op_copy(rf_delta *d, uint8_t op, uint8_t flags, rf_str key, rf_str value) {
     uint8_t *p = rf_op(d, op, flags, key, value.n);
-    if (p != NULL) __builtin_memcpy(p, value.p, value.n);
+    if (p != NULL) rf_copy(p, value.p, value.n);
 }
 
 /* rf_is_utf8 tells whether a text is UTF-8. */
@@ -141,8 +166,12 @@ RF_API void rf_target_parts(rf_delta *d, rf_str kind, rf_str name, bool has_rest
    fanout:TOPIC or notify:[EXCHANGE/]TOPIC.PRIORITY. False when it is none. */
 RF_API bool rf_target(rf_delta *d, rf_str text) {
     rf_str kind, rest, exchange = RF_STR(""), name = RF_STR("");
+    if (text.n > 6 && rf_same(text.p, "queue:", 6)) {
+        rf_op_copy(d, RF_OP_TARGET, 0, rf_slice(text.p, 5), rf_slice(text.p + 6, text.n - 6));
+        return true;
+    }
     if (!rf_cut(text, ':', &kind, &rest)) return false;
-    if (rf_eq(kind, RF_STR("queue")) || rf_eq(kind, RF_STR("fanout"))) {
+    if (rf_eq(kind, RF_STR("fanout"))) {
         if (rest.n == 0) return false;
         rf_target_parts(d, kind, rest, false, exchange);
         return true;

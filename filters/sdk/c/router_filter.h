@@ -51,12 +51,36 @@ typedef struct {
 
 RF_API rf_str rf_slice(const void *p, uint32_t n) { return (rf_str){(const char *)p, n}; }
 
-RF_API bool rf_eq(rf_str a, rf_str b) {
-    if (a.n != b.n) return false;
-    for (uint32_t i = 0; i < a.n; i++)
-        if (a.p[i] != b.p[i]) return false;
-    return true;
+RF_API uint16_t rf_u16(const void *p) {
+    uint16_t v;
+    __builtin_memcpy(&v, p, 2);
+    return v;
 }
+RF_API uint32_t rf_u32(const void *p) {
+    uint32_t v;
+    __builtin_memcpy(&v, p, 4);
+    return v;
+}
+RF_API int64_t rf_i64(const void *p) {
+    int64_t v;
+    __builtin_memcpy(&v, p, 8);
+    return v;
+}
+
+/* rf_same compares n bytes. Most texts are short: whole words, the last of which
+   overlaps, need no loop for them. */
+RF_API bool rf_same(const char *a, const char *b, uint32_t n) {
+    if (n >= 8) {
+        for (; n > 8; n -= 8, a += 8, b += 8)
+            if (rf_i64(a) != rf_i64(b)) return false;
+        return rf_i64(a + n - 8) == rf_i64(b + n - 8);
+    }
+    if (n >= 4) return rf_u32(a) == rf_u32(b) && rf_u32(a + n - 4) == rf_u32(b + n - 4);
+    if (n >= 2) return rf_u16(a) == rf_u16(b) && rf_u16(a + n - 2) == rf_u16(b + n - 2);
+    return n == 0 || *a == *b;
+}
+
+RF_API bool rf_eq(rf_str a, rf_str b) { return a.n == b.n && rf_same(a.p, b.p, a.n); }
 
 RF_API bool rf_starts(rf_str s, rf_str prefix) {
     return s.n >= prefix.n && rf_eq(rf_slice(s.p, prefix.n), prefix);

@@ -83,22 +83,6 @@ typedef struct {
     rf_str raw; /* text, bytes, or the value's little-endian bytes */
 } rf_header;
 
-RF_API uint16_t rf_u16(const void *p) {
-    uint16_t v;
-    __builtin_memcpy(&v, p, 2);
-    return v;
-}
-RF_API uint32_t rf_u32(const void *p) {
-    uint32_t v;
-    __builtin_memcpy(&v, p, 4);
-    return v;
-}
-RF_API int64_t rf_i64(const void *p) {
-    int64_t v;
-    __builtin_memcpy(&v, p, 8);
-    return v;
-}
-
 RF_API bool rf_frame_ok(const rf_msg *m) { return m->n >= 80 && rf_u32(m->p) == 0x31525452u; }
 
 RF_API uint32_t rf_flags(const rf_msg *m) { return rf_u32(m->p + 12); }
@@ -125,7 +109,19 @@ RF_API rf_header rf_header_at(const rf_msg *m, uint32_t i, rf_str *name) {
     return (rf_header){(rf_type)e[6], e[7], rf_slice(m->p + rf_u32(e + 8), rf_u32(e + 12))};
 }
 
-/* rf_header_hashed is rf_get_header for a name whose hash is known. */
+/* rf_get_header finds a header by name; false when there is none. */
+RF_API bool rf_get_header(const rf_msg *m, rf_str name, rf_header *out) {
+    const uint8_t *e = m->p + rf_u32(m->p + 16);
+    for (uint32_t n = rf_header_count(m), i = 0; i < n; i++, e += 20) {
+        if (rf_u16(e + 4) != name.n || !rf_same((const char *)m->p + rf_u32(e), name.p, name.n)) continue;
+        *out = rf_header_at(m, i, NULL);
+        return true;
+    }
+    return false;
+}
+
+/* rf_header_hashed is rf_get_header for a name whose hash is known, which spares
+   comparing it with other names of its length. */
 RF_API bool rf_header_hashed(const rf_msg *m, rf_str name, uint32_t hash, rf_header *out) {
     const uint8_t *e = m->p + rf_u32(m->p + 16);
     for (uint32_t n = rf_header_count(m), i = 0; i < n; i++, e += 20) {
@@ -135,11 +131,6 @@ RF_API bool rf_header_hashed(const rf_msg *m, rf_str name, uint32_t hash, rf_hea
         if (rf_eq(key, name)) return true;
     }
     return false;
-}
-
-/* rf_get_header finds a header by name; false when there is none. */
-RF_API bool rf_get_header(const rf_msg *m, rf_str name, rf_header *out) {
-    return rf_header_hashed(m, name, rf_hash(name), out);
 }
 
 /* rf_header_text returns a header as text: strings and bytes as they are,

@@ -32,8 +32,8 @@ func Handle(at, n uint32, handle func(*Message, *Delta)) int64 {
 }
 
 func handleFrame(frame []byte, handle func(*Message, *Delta)) int64 {
-	var ok bool
-	if message, ok = NewMessage(frame); !ok {
+	message.frame = frame
+	if !message.valid() {
 		return malformed
 	}
 	delta.Reset()

@@ -32,10 +32,38 @@ type Delta struct {
 }
 
 // Reset empties the delta and keeps its memory.
-func (d *Delta) Reset() { d.buf, d.full, d.keep = d.buf[:0], false, nil }
+func (d *Delta) Reset() {
+	d.buf, d.full = d.buf[:0], false
+	if d.keep != nil {
+		d.keep = nil
+	}
+}
 
 // Len returns how many bytes of changes there are; 0 is no change.
 func (d *Delta) Len() int { return len(d.buf) }
+
+// room appends an op with a value of n bytes, and returns where the value goes;
+// nil when it does not fit. The bytes up to the next multiple of 8 are zero.
+func (d *Delta) room(code, flags byte, key string, n int) []byte {
+	size := (8 + len(key) + n + 7) &^ 7
+	at := len(d.buf)
+	end := at + size
+	if d.full || len(key) > 0xffff || end > MaxDelta {
+		d.full = true
+		return nil
+	}
+	if end > cap(d.buf) {
+		grown := make([]byte, at, max(2*end, 512))
+		copy(grown, d.buf)
+		d.buf = grown
+	}
+	d.buf = d.buf[:end]
+	op := d.buf[at:end]
+	putU64(op[size-8:], 0)
+	putU64(op, uint64(code)|uint64(flags)<<8|uint64(len(key))<<16|uint64(n)<<32)
+	copy(op[8:], key)
+	return op[8+len(key):]
+}
 
 // op appends an op whose value consists of the parts.
 func (d *Delta) op(code, flags byte, key string, parts ...string) {
@@ -43,19 +71,12 @@ func (d *Delta) op(code, flags byte, key string, parts ...string) {
 	for _, p := range parts {
 		n += len(p)
 	}
-	if d.full || len(key) > 0xffff || len(d.buf)+8+len(key)+n+7 > MaxDelta {
-		d.full = true
+	to := d.room(code, flags, key, n)
+	if to == nil {
 		return
 	}
-	d.buf = append(d.buf, code, flags)
-	d.buf = appendU16(d.buf, uint16(len(key)))
-	d.buf = appendU32(d.buf, uint32(n))
-	d.buf = append(d.buf, key...)
 	for _, p := range parts {
-		d.buf = append(d.buf, p...)
-	}
-	for len(d.buf)%8 != 0 {
-		d.buf = append(d.buf, 0)
+		to = to[copy(to, p):]
 	}
 }
 
@@ -105,6 +126,10 @@ func (d *Delta) SetProp(s Slot, text string) {
 // fanout:TOPIC or notify:[EXCHANGE/]TOPIC.PRIORITY. It returns false when the
 // text is none.
 func (d *Delta) Target(text string) bool {
+	if name, ok := strings.CutPrefix(text, "queue:"); ok && name != "" {
+		copy(d.room(opTarget, 0, "queue", len(name)), name)
+		return true
+	}
 	kind, rest, _ := strings.Cut(text, ":")
 	exchange, name, at := strings.Cut(rest, "/")
 	if !at {
@@ -116,7 +141,7 @@ func (d *Delta) Target(text string) bool {
 	}
 	dot := -1
 	switch kind {
-	case "queue", "fanout":
+	case "fanout":
 		if rest != "" {
 			d.op(opTarget, 0, kind, rest)
 		}

@@ -35,6 +35,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // Needs says what of a message the host hands over, see the Need constants. A
@@ -159,23 +160,42 @@ func (v Value) Text(buf []byte) (string, bool) {
 
 // Message is the message of one call, or the configuration.
 type Message struct {
-	frame []byte
+	frame []byte // NewMessage has checked its head, and that its tables lie in it
 }
 
 const (
-	headLen = 80
-	magic   = 0x31525452
+	headLen   = 80
+	headerLen = 20 // of one header's entry
+	magic     = 0x31525452
 )
 
 // NewMessage reads a frame, and reports whether it is one.
 func NewMessage(frame []byte) (Message, bool) {
 	m := Message{frame}
-	return m, len(frame) >= headLen && m.u32(0) == magic
+	return m, m.valid()
 }
 
-func (m *Message) u32(at uint32) uint32 { return u32(m.frame[at:]) }
+func (m *Message) valid() bool {
+	return len(m.frame) >= headLen && m.u32(0) == magic &&
+		uint64(m.u32(16))+headerLen*uint64(m.u32(20)) <= uint64(len(m.frame)) &&
+		uint64(m.u32(48))+8*uint64(m.u32(52)) <= uint64(len(m.frame))
+}
 
-func (m *Message) text(at, n uint32) string { return view(m.frame[at : at+n]) }
+// u32 reads from the head or a table. The compiler would check each byte's index
+// and load the bytes one by one.
+func (m *Message) u32(at uint32) uint32 { return *(*uint32)(m.at(at)) }
+
+func (m *Message) at(n uint32) unsafe.Pointer {
+	return unsafe.Add(unsafe.Pointer(unsafe.SliceData(m.frame)), n)
+}
+
+// text returns n bytes of the frame, nothing when they are outside.
+func (m *Message) text(at, n uint32) string {
+	if uint64(at)+uint64(n) > uint64(len(m.frame)) {
+		return ""
+	}
+	return unsafe.String((*byte)(m.at(at)), n)
+}
 
 // Flags returns the frame's flags, see Redelivered and the like.
 func (m *Message) Flags() uint32 { return m.u32(12) }
@@ -206,36 +226,59 @@ func (m *Message) HeaderCount() int { return int(m.u32(20)) }
 
 // HeaderAt returns the i-th header, 0 ≤ i < HeaderCount.
 func (m *Message) HeaderAt(i int) (string, Value) {
-	at := m.u32(16) + 20*uint32(i)
-	e := m.frame[at : at+20]
-	name := m.text(m.u32(at), uint32(u16(e[4:])))
-	return name, Value{HeaderType(e[6]), m.text(m.u32(at+8), m.u32(at+12))}
+	at := m.u32(16) + headerLen*uint32(i)
+	return m.text(m.u32(at), m.nameLen(at)), m.value(at)
 }
 
 // Header finds a header by its name.
-func (m *Message) Header(name string) (Value, bool) { return m.HeaderHashed(name, Hash(name)) }
+func (m *Message) Header(name string) (Value, bool) {
+	if at := m.find(name); at != 0 {
+		return m.value(at), true
+	}
+	return Value{}, false
+}
+
+// find returns where a header's entry is, 0 when there is none.
+func (m *Message) find(name string) uint32 {
+	at := m.u32(16)
+	for end := at + headerLen*m.u32(20); at < end; at += headerLen {
+		if m.nameLen(at) == uint32(len(name)) && m.text(m.u32(at), uint32(len(name))) == name {
+			return at
+		}
+	}
+	return 0
+}
 
 // HeaderHashed is Header for a name whose [Hash] is known.
 func (m *Message) HeaderHashed(name string, hash uint32) (Value, bool) {
-	at, n := m.u32(16), m.u32(20)
-	for i := range n {
-		if m.u32(at+20*i+16) != hash {
-			continue
-		}
-		if key, v := m.HeaderAt(int(i)); key == name {
-			return v, true
+	at := m.u32(16)
+	for end := at + headerLen*m.u32(20); at < end; at += headerLen {
+		if m.u32(at+16) == hash && m.text(m.u32(at), m.nameLen(at)) == name {
+			return m.value(at), true
 		}
 	}
 	return Value{}, false
 }
 
+// nameLen, kind and value read the entry of a header.
+func (m *Message) nameLen(at uint32) uint32 { return uint32(*(*uint16)(m.at(at + 4))) }
+
+func (m *Message) kind(at uint32) HeaderType { return *(*HeaderType)(m.at(at + 6)) }
+
+func (m *Message) value(at uint32) Value {
+	return Value{m.kind(at), m.text(m.u32(at+8), m.u32(at+12))}
+}
+
 // HeaderText returns a header that is a string; see [Value.Text] for others.
 func (m *Message) HeaderText(name string) (string, bool) {
-	v, ok := m.Header(name)
-	if !ok || (v.Type != UTF8 && v.Type != Bytes) {
+	at := m.find(name)
+	if at == 0 {
 		return "", false
 	}
-	return v.Raw, true
+	if t := m.kind(at); t != UTF8 && t != Bytes {
+		return "", false
+	}
+	return m.text(m.u32(at+8), m.u32(at+12)), true
 }
 
 // ConfigText returns a copy, to keep, of a configured string, or the default.

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::marker::PhantomData;
 
+use crate::bytes::{put, same};
 use crate::memory::Buffer;
 use crate::message::Slot;
 
@@ -90,15 +91,17 @@ impl<'m> Delta<'m> {
             self.full = true;
             return;
         }
-        let [k0, k1] = (key.len() as u16).to_le_bytes();
-        let [n0, n1, n2, n3] = (n as u32).to_le_bytes();
-        let room = self.room((8 + key.len() + n + 7) & !7);
-        let room = put(room, &[code, flags, k0, k1, n0, n1, n2, n3]);
+        let head = u64::from(code) | u64::from(flags) << 8 | (key.len() as u64) << 16 | (n as u64) << 32;
+        let size = (8 + key.len() + n + 7) & !7;
+        let room = self.room(size);
+        if let Some(last) = room.get_mut(size - 8..) {
+            put(last, &[0; 8]); // what is behind the value is 0
+        }
+        let room = put(room, &head.to_le_bytes());
         let mut room = put(room, key);
         for part in parts {
             room = put(room, part);
         }
-        room.fill(0);
     }
 
     /// Sets a header to a text, or to its bytes when it is not UTF-8.
@@ -181,12 +184,18 @@ impl<'m> Delta<'m> {
     }
 
     fn add_target(&mut self, text: &[u8]) -> Option<()> {
+        if let (Some(kind), Some(name)) = (text.get(..5), text.get(6..)) {
+            if same(kind, b"queue") && text.get(5) == Some(&b':') && !name.is_empty() {
+                self.op(TARGET, 0, kind, &[name]);
+                return Some(());
+            }
+        }
         let (kind, rest) = cut(text, b':')?;
         let slash = cut(rest, b'/');
         let (exchange, name) = slash.unwrap_or((b"", rest));
         let nul: &[u8] = if slash.is_some() { b"\0" } else { b"" };
         let dot = match kind {
-            b"queue" | b"fanout" if !rest.is_empty() => {
+            b"fanout" if !rest.is_empty() => {
                 self.op(TARGET, 0, kind, &[rest]);
                 return Some(());
             }
@@ -311,18 +320,6 @@ impl fmt::Write for Body<'_, '_> {
         self.push(s);
         Ok(())
     }
-}
-
-/// Copies bytes to the start of the room and returns what is left of it. No room
-/// at all is a delta that is full.
-#[inline]
-fn put<'a>(room: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
-    if room.len() < bytes.len() {
-        return &mut [];
-    }
-    let (to, rest) = room.split_at_mut(bytes.len());
-    to.copy_from_slice(bytes);
-    rest
 }
 
 /// Splits a text at the first `at`.

@@ -36,6 +36,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 extern crate std;
 
+mod bytes;
 mod config;
 mod delta;
 mod host;

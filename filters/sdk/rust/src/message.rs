@@ -1,5 +1,6 @@
 //! The message of one call.
 
+use crate::bytes::same;
 use crate::json::{find_json, Json};
 use crate::text::decimal;
 
@@ -62,7 +63,7 @@ impl Slot {
 }
 
 /// One header's value.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Value<'m> {
     /// Nothing.
     Null,
@@ -111,6 +112,21 @@ impl<'m> Value<'m> {
             Value::Bool(true) => Some(b"true"),
             Value::Bool(false) => Some(b"false"),
             _ => None,
+        }
+    }
+}
+
+impl PartialEq for Value<'_> {
+    #[inline]
+    fn eq(&self, other: &Value<'_>) -> bool {
+        match (*self, *other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Utf8(a), Value::Utf8(b)) | (Value::Bytes(a), Value::Bytes(b)) | (Value::Nested(a), Value::Nested(b)) => same(a, b),
+            (Value::Int64(a), Value::Int64(b)) | (Value::Time(a), Value::Time(b)) => a == b,
+            (Value::Float64(a), Value::Float64(b)) => a == b,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Other(k, a), Value::Other(l, b)) => k == l && same(a, b),
+            _ => false,
         }
     }
 }
@@ -235,26 +251,25 @@ impl<'m> Message<'m> {
     /// Finds a header by its name.
     #[inline]
     pub fn header(&self, name: impl AsRef<[u8]>) -> Option<Value<'m>> {
-        let name = name.as_ref();
-        self.header_hashed(name, hash(name))
+        self.find(name.as_ref())
     }
 
-    /// As `header`, for a name whose [`hash()`] is known.
-    pub fn header_hashed(&self, name: impl AsRef<[u8]>, hash: u32) -> Option<Value<'m>> {
-        self.find(name.as_ref(), hash)
-    }
-
-    #[inline(never)]
-    fn find(&self, name: &[u8], hash: u32) -> Option<Value<'m>> {
+    #[inline]
+    fn find(&self, name: &[u8]) -> Option<Value<'m>> {
         for e in self.headers.chunks_exact(HEADER as usize) {
-            if u32_at(e, 16) == hash {
-                let (key, value) = self.entry(e);
-                if key == name {
-                    return Some(value);
+            if let Ok(e) = <&[u8; HEADER as usize]>::try_from(e) {
+                if usize::from(u16::from_le_bytes([e[4], e[5]])) == name.len() && same(self.text(u32_at(e, 0), name.len() as u32), name) {
+                    return Some(Value::new(e[6], self.text(u32_at(e, 8), u32_at(e, 12))));
                 }
             }
         }
         None
+    }
+
+    /// As `header`, for a name whose [`hash()`] is known, which spares comparing it
+    /// with other names of its length.
+    pub fn header_hashed(&self, name: impl AsRef<[u8]>, hash: u32) -> Option<Value<'m>> {
+        self.headers.chunks_exact(HEADER as usize).filter(|e| u32_at(e, 16) == hash).map(|e| self.entry(e)).find(|(key, _)| same(key, name.as_ref())).map(|(_, value)| value)
     }
 
     /// Returns a header that is a string or bytes; see [`Value::text`] for others.
