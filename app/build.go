@@ -73,6 +73,9 @@ func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPar
 			continue // all problems are reported, nothing more is built
 		}
 		from := origin{route: cfg.Routes[name], drainTimeout: cfg.Process.DrainTimeout, broker: broker}
+		if from.route.Format == "oslo" {
+			from.own = ownQueues(cfg)
+		}
 		for _, use := range cfg.Routes[name].Filters {
 			from.filters = append(from.filters, t.filters[use].Filter)
 		}

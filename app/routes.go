@@ -54,13 +54,14 @@ func (t *table) discard(old *table) {
 // same keeps the route as it is.
 type origin struct {
 	route        config.Route
+	own          []string // the configuration's queues, which an oslo route must not reply to
 	drainTimeout config.Duration
 	filters      []*wasmhost.Filter
 	broker       *brokerPart
 }
 
 func (o origin) equal(p origin) bool {
-	return o.broker == p.broker && slices.Equal(o.filters, p.filters) &&
+	return o.broker == p.broker && slices.Equal(o.filters, p.filters) && slices.Equal(o.own, p.own) &&
 		o.drainTimeout == p.drainTimeout && reflect.DeepEqual(o.route, p.route)
 }
 
@@ -68,6 +69,7 @@ func (o origin) equal(p origin) bool {
 type routePart struct {
 	cfg     router.RouteConfig
 	origin  origin
+	oslo    *osloFormat // nil for other formats
 	current atomic.Pointer[router.Route]
 	failure atomic.Pointer[string] // why it does not run; nil when it does
 
@@ -80,15 +82,27 @@ type routePart struct {
 // newRoutePart makes the route, so that what can fail does so before anything
 // that runs is touched. The route drains when life ends.
 func newRoutePart(ctx, life context.Context, cfg router.RouteConfig, from origin) (*routePart, error) {
+	r := &routePart{origin: from, done: make(chan struct{})}
+	if from.route.Format == "oslo" {
+		var err error
+		if r.oslo, err = newOslo(&cfg, from); err != nil {
+			return nil, err
+		}
+	}
+	r.cfg = cfg
 	route, err := router.NewRoute(ctx, cfg)
 	if err != nil {
+		r.closeFormat()
 		return nil, err
 	}
-	r := &routePart{cfg: cfg, origin: from, done: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(life)
 	r.current.Store(route)
 	return r, nil
 }
+
+// failuresTimeout bounds how long a route that has ended sends the failures that
+// callers are still to get.
+const failuresTimeout = 2 * time.Second
 
 // restartPause is how long a route rests after an error that retrying inside
 // the listener cannot mend.
@@ -99,7 +113,18 @@ func (r *routePart) start(log *slog.Logger) {
 	go func() {
 		defer close(r.done)
 		r.run(log)
+		r.closeFormat()
 	}()
+}
+
+// closeFormat ends what belongs to the route's format, once its route has ended.
+func (r *routePart) closeFormat() {
+	if r.oslo == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), failuresTimeout)
+	defer cancel()
+	r.oslo.close(ctx)
 }
 
 // run runs the route until ctx ends, and makes it anew when it has failed.
@@ -135,6 +160,7 @@ func (r *routePart) run(log *slog.Logger) {
 func (r *routePart) wait(ctx context.Context) error {
 	if !r.started {
 		r.current.Load().Close()
+		r.closeFormat()
 		return nil
 	}
 	select {

@@ -232,8 +232,13 @@ type Route struct {
 	// Be the only consumer of the queue.
 	Exclusive bool `toml:"exclusive" json:"exclusive"`
 	// How bytes become context and payload. With plain, the headers are the
-	// context and the body is the payload.
-	Format string `toml:"format" json:"format" rule:"one=plain"`
+	// context and the body is the payload. With oslo, messages are those of
+	// oslo.messaging: filters see the inner message, and its context as headers.
+	Format string `toml:"format" json:"format" rule:"one=plain|oslo"`
+	// With format = "oslo": answer a call that reaches nobody, because it is
+	// rejected, dropped, not understood or not deliverable, with a failure
+	// instead of letting its caller wait for a timeout.
+	ErrorReplies bool `toml:"error_replies" json:"error_replies"`
 	// Names of filters, in the order in which messages pass them.
 	Filters []string `toml:"filters" json:"filters"`
 	// Targets of messages that no filter decided on: queue:NAME,

@@ -60,11 +60,12 @@ func Default() Preset {
 			},
 		},
 		Route: Route{
-			Prefetch:   256,
-			Format:     "plain",
-			Order:      "queue",
-			OnError:    "dead-letter",
-			MaxMessage: 4 * MiB,
+			Prefetch:     256,
+			Format:       "plain",
+			ErrorReplies: true,
+			Order:        "queue",
+			OnError:      "dead-letter",
+			MaxMessage:   4 * MiB,
 			Retry: Retry{
 				MaxAttempts: 5,
 				Backoff:     Duration(200 * time.Millisecond),

@@ -150,6 +150,20 @@ func (o *Object) Delete(key string) {
 	o.members = slices.DeleteFunc(o.members, func(m member) bool { return m.key == key })
 }
 
+// Select returns an object of those members whose names keep accepts; their
+// texts and order stay.
+func (o *Object) Select(keep func(key string) bool) Object {
+	out := *o
+	out.members = make([]member, 0, len(o.members))
+	for i := range o.members {
+		if keep(o.members[i].key) {
+			out.members = append(out.members, o.members[i])
+		}
+	}
+	out.touched = o.touched || len(out.members) < len(o.members)
+	return out
+}
+
 // Clone returns an object of its own members; their values stay shared, as
 // nothing changes them in place.
 func (o *Object) Clone() Object {

@@ -74,10 +74,10 @@ func (a *Allow) Patterns() []string {
 	return a.text
 }
 
-// permitsReply reports whether a reply may go to queue: to the names that reply
+// PermitsReply reports whether a reply may go to queue: to the names that reply
 // queues have, or where the patterns allow. A request could otherwise make the
 // router write into any queue.
-func (a *Allow) permitsReply(queue string) bool {
+func (a *Allow) PermitsReply(queue string) bool {
 	for _, prefix := range [...]string{"reply_", "amq.gen-", "amq.rabbitmq.reply-to."} {
 		if strings.HasPrefix(queue, prefix) {
 			return true

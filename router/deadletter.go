@@ -81,6 +81,9 @@ func (l *lane) deadLetter(f *flight, fail *failure) {
 		return
 	}
 	l.route.stat.deadLettered(fail.reason)
+	if !f.arrived() { // else somebody has it, and may answer
+		l.mourn(f, fail.loss())
+	}
 	l.warn("message dead-lettered", f, fail)
 	f.letter = &letter{fail: fail, missing: f.missing(), attempts: f.attempts}
 	f.env = l.route.writeLetter(e, f.letter)
@@ -172,6 +175,10 @@ func (r *Route) writeLetter(original *Envelope, w *letter) Envelope {
 		e.SetHeader(HeaderMissing, w.missing)
 	}
 	return e
+}
+
+func (f *failure) loss() Loss {
+	return Loss{Reason: f.reason, Filter: f.filter, Stage: f.stage, Text: f.text}
 }
 
 // Error implements error for the log.

@@ -79,6 +79,10 @@ type Decision struct {
 	Reason  string        // of Reject and Retry; at most 256 bytes are kept
 	Delay   time.Duration // of Retry; 0 is the route's own backoff
 	Stop    bool
+
+	// Emission says, to filters in the pack and encode stages, which message
+	// they have: 0 is the one that was received, n the nth of Emitted.
+	Emission int
 }
 
 // Reset empties the decision for the next message and keeps its memory.

@@ -181,6 +181,26 @@ func (f *flight) settled() {
 	}
 }
 
+// unroutable reports whether no queue took any of the outputs.
+func (f *flight) unroutable() bool {
+	for i := range f.outputs {
+		if o := &f.outputs[i]; o.done || !errors.Is(o.err, ErrUnroutable) {
+			return false
+		}
+	}
+	return true
+}
+
+// arrived reports whether an output is with the broker.
+func (f *flight) arrived() bool {
+	for i := range f.outputs {
+		if f.outputs[i].done {
+			return true
+		}
+	}
+	return false
+}
+
 // errs returns the errors of the outputs that did not arrive: those that cannot
 // be mended, and those that may.
 func (f *flight) errs() (final, transient error) {

@@ -20,6 +20,7 @@ type lane struct {
 	in      chan *Delivery
 	wake    chan struct{} // holds one token: something below changed
 	sender  Sender
+	format  Format // the first of filters; nil is plain
 	filters []Filter
 
 	// The rest down to mu belongs to run's goroutine.
@@ -28,6 +29,7 @@ type lane struct {
 	held     []*flight // waiting to be tried again
 	seq      uint64
 	now      *flight // whose message the filters have
+	said     Loss    // the last word about it, if it comes to a loss
 	stop     <-chan struct{}
 	stopping bool
 
@@ -56,7 +58,7 @@ func newLane(ctx context.Context, r *Route, index int) (*lane, error) {
 		wake:    make(chan struct{}, 1),
 	}
 	for _, f := range r.cfg.Filters {
-		instance, err := f.Source.Instance(ctx)
+		instance, err := l.instance(ctx, f.Source)
 		if err != nil {
 			l.close()
 			return nil, fmt.Errorf("filter %s: %w", f.Source.Name(), err)
@@ -65,6 +67,17 @@ func newLane(ctx context.Context, r *Route, index int) (*lane, error) {
 	}
 	l.sender = r.cfg.NewSender(fmt.Sprintf("%s/%d", r.cfg.Name, index))
 	return l, nil
+}
+
+// instance makes an instance of a filter. The first is the format's, if the
+// route has one.
+func (l *lane) instance(ctx context.Context, source FilterSource) (Filter, error) {
+	if l.route.cfg.Format == nil || len(l.filters) > 0 {
+		return source.Instance(ctx)
+	}
+	format, err := l.route.cfg.Format.Format(ctx)
+	l.format = format
+	return format, err
 }
 
 func (l *lane) close() {
@@ -210,6 +223,7 @@ func (l *lane) attempt(work context.Context, f *flight) {
 		return
 	}
 	if len(f.outputs) == 0 {
+		l.mourn(f, l.said)
 		f.ack(verdictDrop)
 		return
 	}
@@ -257,6 +271,7 @@ func (l *lane) fail(work context.Context, f *flight, fail *failure) {
 	}
 	switch fail.policy {
 	case PolicyDrop:
+		l.mourn(f, fail.loss())
 		f.ack(verdictDrop)
 	case PolicyRetry:
 		if f.attempts < l.route.cfg.Retry.MaxAttempts {
@@ -290,12 +305,23 @@ func (l *lane) collect(work context.Context) {
 
 func (l *lane) sendFailed(f *flight) {
 	final, transient := f.errs()
+	if transient == nil && l.route.cfg.Unroutable == PolicyDrop && f.unroutable() {
+		f.ack(verdictDrop)
+		return
+	}
 	if transient != nil && f.attempts < l.route.cfg.Retry.MaxAttempts {
 		l.route.stat.retries.Add(1)
 		l.hold(f, 0)
 		return
 	}
 	l.deadLetter(f, sendFailure(errors.Join(final, transient)))
+}
+
+// mourn tells the format of a message that nobody gets.
+func (l *lane) mourn(f *flight, loss Loss) {
+	if l.format != nil {
+		l.format.Lost(&f.delivery.Envelope, loss)
+	}
 }
 
 func (l *lane) warn(msg string, f *flight, err error) {

@@ -144,6 +144,37 @@ type FilterSource interface {
 	Instance(ctx context.Context) (Filter, error)
 }
 
+// FormatSource makes instances of the format of a route's messages: the filter
+// that is first in the stages decode and decide and last in encode. Its
+// instances are Formats.
+type FormatSource interface {
+	FilterSource
+	// Format makes an instance for one lane.
+	Format(ctx context.Context) (Format, error)
+}
+
+// Format is a Filter that turns what is on the wire into what filters see, and
+// back, and knows the callers of its messages. It is not safe for concurrent
+// use.
+type Format interface {
+	Filter
+	// Answer turns env, which filters have made the reply to the message that
+	// was decoded last, into what is to be sent, and returns the queue that the
+	// caller waits at. It is "" if nobody waits.
+	Answer(env *Envelope) (queue string, err error)
+	// Lost is told of a message, as it was received, that nobody gets. It may
+	// tell the caller so, and must not block. Received must not be changed.
+	Lost(received *Envelope, loss Loss)
+}
+
+// Loss is why nobody gets a message.
+type Loss struct {
+	Reason string // one of the reasons of dead letters, or ReasonDropped
+	Filter string // whose word it was; may be empty
+	Stage  string // in which Filter said it; may be empty
+	Text   string // what the filter, or the format, gave as its reason; may be empty
+}
+
 // FilterError is the failure of one message in one filter.
 type FilterError struct {
 	Filter    string

@@ -20,6 +20,9 @@ const (
 	ReasonNotAllowed  = "not-allowed"
 	ReasonTooLarge    = "too-large"
 	ReasonAttempts    = "attempts"
+
+	// ReasonDropped is no reason for a dead letter, but for a [Loss].
+	ReasonDropped = "dropped"
 )
 
 // failure says why a message cannot be sent on and what to do about it.
@@ -27,6 +30,7 @@ type failure struct {
 	reason string
 	filter string
 	stage  string
+	text   string // what callers may read of err; may be empty
 	err    error
 	policy Policy
 	delay  time.Duration // of PolicyRetry; 0 is the route's backoff
@@ -90,7 +94,7 @@ func (l *lane) original(ctx context.Context, f *flight, d *Decision) *failure {
 	if len(targets) == 0 {
 		return l.undecided() // never taken for a message that is to be dropped
 	}
-	return l.addressed(ctx, f, &f.env, targets)
+	return l.addressed(ctx, f, &f.env, targets, 0)
 }
 
 // emitted addresses the messages that filters made.
@@ -100,7 +104,7 @@ func (l *lane) emitted(ctx context.Context, f *flight, d *Decision) *failure {
 		if len(m.Targets) == 0 {
 			return l.undecided()
 		}
-		if fail := l.addressed(ctx, f, &m.Envelope, m.Targets); fail != nil {
+		if fail := l.addressed(ctx, f, &m.Envelope, m.Targets, i+1); fail != nil {
 			return fail
 		}
 	}
@@ -119,6 +123,9 @@ func (l *lane) stage(ctx context.Context, stage Stage, env *Envelope, d *Decisio
 				return fail
 			}
 			continue
+		}
+		if final(d.Action) {
+			l.said = Loss{Reason: ReasonDropped, Filter: l.route.cfg.Filters[i].Source.Name(), Stage: stage.String(), Text: d.Reason}
 		}
 		if final(d.Action) || d.Stop {
 			break
@@ -214,14 +221,21 @@ func (l *lane) filterFailed(i int, stage Stage, err error) *failure {
 	if policy == PolicyPass {
 		return nil
 	}
-	return &failure{
+	fail := &failure{
 		reason: "filter-" + class, filter: use.Source.Name(), stage: stage.String(),
 		err: err, policy: policy,
 	}
+	if fe, ok := errors.AsType[*FilterError](err); ok && i == 0 && l.format != nil {
+		fail.text = fe.Err.Error()
+	}
+	return fail
 }
 
 func (l *lane) rejected(d *Decision) *failure {
-	return &failure{reason: ReasonRejected, stage: Decide.String(), err: errors.New(d.Reason), policy: PolicyDeadLetter}
+	return &failure{
+		reason: ReasonRejected, filter: l.said.Filter, stage: l.said.Stage,
+		text: d.Reason, err: errors.New(d.Reason), policy: PolicyDeadLetter,
+	}
 }
 
 // maxRetryDelay bounds what a filter may ask for: the broker takes a message
@@ -230,34 +244,47 @@ const maxRetryDelay = 15 * time.Minute
 
 func (l *lane) retry(d *Decision) *failure {
 	return &failure{
-		reason: ReasonAttempts, stage: Decide.String(), policy: PolicyRetry, delay: min(d.Delay, maxRetryDelay),
-		err: fmt.Errorf("a filter asked to try again: %s", d.Reason),
+		reason: ReasonAttempts, filter: l.said.Filter, stage: l.said.Stage, policy: PolicyRetry, delay: min(d.Delay, maxRetryDelay),
+		text: d.Reason, err: fmt.Errorf("a filter asked to try again: %s", d.Reason),
 	}
 }
 
 // reply addresses the envelope to its caller.
 func (l *lane) reply(f *flight) *failure {
-	request := &f.delivery.Envelope.Properties
-	if request.ReplyTo == "" {
+	answer := l.answer
+	if l.format != nil {
+		answer = l.format.Answer
+	}
+	queue, err := answer(&f.env)
+	if err != nil {
+		return l.filterFailed(0, Decide, err)
+	}
+	if queue == "" {
 		return &failure{
 			reason: ReasonRejected, stage: Decide.String(), policy: PolicyDeadLetter,
-			err: errors.New("a filter answered a message that names no reply_to"),
+			err: errors.New("a filter answered a message that names no reply queue"),
 		}
 	}
-	if !l.route.cfg.Allow.permitsReply(request.ReplyTo) {
+	if !l.route.cfg.Allow.PermitsReply(queue) {
 		return &failure{
 			reason: ReasonNotAllowed, stage: Decide.String(), policy: PolicyDeadLetter,
-			err: fmt.Errorf("replies to queue %q are not allowed; name it in the route's allow", request.ReplyTo),
+			err: fmt.Errorf("replies to queue %q are not allowed; name it in the route's allow", queue),
 		}
 	}
-	f.env.ReplyTo, f.env.Expiration = "", ""
-	f.env.CorrelationID = request.CorrelationID
-	if f.env.CorrelationID == "" {
-		f.env.CorrelationID = request.MessageID
-	}
 	f.forward = verdictReply
-	f.add(&f.env, Target{Kind: TargetQueue, Queue: request.ReplyTo})
+	f.add(&f.env, Target{Kind: TargetQueue, Queue: queue})
 	return nil
+}
+
+// answer addresses a reply in the way of plain AMQP.
+func (l *lane) answer(env *Envelope) (queue string, err error) {
+	request := &l.now.delivery.Envelope.Properties
+	env.ReplyTo, env.Expiration = "", ""
+	env.CorrelationID = request.CorrelationID
+	if env.CorrelationID == "" {
+		env.CorrelationID = request.MessageID
+	}
+	return request.ReplyTo, nil
 }
 
 func (l *lane) undecided() *failure {
@@ -271,7 +298,9 @@ func (l *lane) undecided() *failure {
 	}
 }
 
-func (l *lane) addressed(ctx context.Context, f *flight, env *Envelope, targets []Target) *failure {
+// addressed makes the outputs of one message: the one that was received, or the
+// nth that filters made.
+func (l *lane) addressed(ctx context.Context, f *flight, env *Envelope, targets []Target, nth int) *failure {
 	chain := &l.route.chain
 	for _, t := range targets {
 		if !l.permits(t) {
@@ -285,7 +314,7 @@ func (l *lane) addressed(ctx context.Context, f *flight, env *Envelope, targets 
 			continue
 		}
 		own := env.Clone()
-		dropped, fail := l.pack(ctx, &own, t)
+		dropped, fail := l.pack(ctx, &own, t, nth)
 		if fail != nil {
 			return fail
 		}
@@ -298,11 +327,11 @@ func (l *lane) addressed(ctx context.Context, f *flight, env *Envelope, targets 
 
 // pack runs the stages that a message passes once for each target. A filter may
 // drop the message for this target alone.
-func (l *lane) pack(ctx context.Context, env *Envelope, t Target) (dropped bool, fail *failure) {
+func (l *lane) pack(ctx context.Context, env *Envelope, t Target, nth int) (dropped bool, fail *failure) {
 	d := &l.packing
 	for stage := Pack; stage <= Encode; stage++ {
 		d.Reset()
-		d.Targets = append(d.Targets, t)
+		d.Targets, d.Emission = append(d.Targets, t), nth
 		if fail := l.stage(ctx, stage, env, d); fail != nil {
 			return false, fail
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -70,6 +71,7 @@ type RetryPolicy struct {
 type RouteConfig struct {
 	Name    string
 	Source  Source
+	Format  FormatSource // nil is plain: what is on the wire is what filters see
 	Filters []RouteFilter
 	Send    []Target // when no filter decides
 	Allow   *Allow   // what filters may decide; nil is nothing
@@ -80,7 +82,8 @@ type RouteConfig struct {
 	Retry   RetryPolicy
 
 	DeadLetter  Target
-	MaxMessage  int // bytes of body; more is dead-lettered unseen by filters
+	Unroutable  Policy // of what no queue takes: PolicyDrop, or PolicyDefault, a dead letter
+	MaxMessage  int    // bytes of body; more is dead-lettered unseen by filters
 	AllowCC     bool
 	DedupWindow int // remembered deliveries, 0 is none
 	DedupTTL    time.Duration
@@ -113,6 +116,11 @@ func NewRoute(ctx context.Context, cfg RouteConfig) (*Route, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Source.SingleLane = cfg.Lanes == 1
+	if cfg.Format != nil {
+		// What is not of the format is no matter of policy: trying again does not
+		// help, and no filter could read it.
+		cfg.Filters = slices.Insert(slices.Clone(cfg.Filters), 0, RouteFilter{cfg.Format, PolicyDeadLetter})
+	}
 	r := &Route{cfg: cfg, log: cfg.Logger.With("route", cfg.Name)}
 	r.stat.init()
 	for i, f := range cfg.Filters {
@@ -121,6 +129,9 @@ func NewRoute(ctx context.Context, cfg RouteConfig) (*Route, error) {
 				r.chain[s] = append(r.chain[s], i)
 			}
 		}
+	}
+	if chain := r.chain[Encode]; cfg.Format != nil && len(chain) > 0 && chain[0] == 0 {
+		r.chain[Encode] = append(chain[1:], 0) // it undoes last what it did first
 	}
 	if cfg.DedupWindow > 0 {
 		r.seen = newSeen(cfg.DedupWindow, cfg.DedupTTL)
@@ -173,7 +184,7 @@ func (cfg *RouteConfig) validate() error {
 			bad("send: %w", err)
 		}
 	}
-	decides := false
+	decides := cfg.Format != nil && cfg.Format.Stages().Has(Decide)
 	for _, f := range cfg.Filters {
 		decides = decides || f.Source.Stages().Has(Decide)
 	}

@@ -129,7 +129,7 @@ func TestAllow(t *testing.T) {
 		t.Error("no patterns permit something")
 	}
 	for name, want := range map[string]bool{"reply_1": true, "amq.gen-x": true, "amq.rabbitmq.reply-to.x": true, "orders": false, "": false} {
-		if got := none.permitsReply(name); got != want {
+		if got := none.PermitsReply(name); got != want {
 			t.Errorf("replies to %q: %t", name, got)
 		}
 	}
