@@ -23,6 +23,10 @@ type endpoint struct {
 	password string
 }
 
+// ErrPlaintext is wrapped by [New]'s error for a URL without TLS to a host that
+// is not loopback, unless [Config].AllowPlaintext is set.
+var ErrPlaintext = errors.New("the password would cross the network in clear")
+
 // endpoints reads the URLs. No error holds any part of a URL's user
 // information: net/url and the AMQP library would quote it.
 func (c *Config) endpoints() ([]endpoint, error) {
@@ -46,7 +50,7 @@ func (c *Config) endpoints() ([]endpoint, error) {
 		case c.TLS.External && c.TLS.CertFile == "":
 			return nil, errors.New("login by client certificate needs a certificate file and a key file")
 		case !e.tls && !c.AllowPlaintext && !loopback(e.host):
-			return nil, fmt.Errorf("broker URL %d (%s): the password would cross the network in clear; use amqps://, or allow plaintext: allow_plaintext = true in [broker], or the flag --allow-plaintext", i+1, e.addr)
+			return nil, fmt.Errorf("broker URL %d (%s): %w; use amqps://, or allow plaintext: allow_plaintext = true in [broker], or the flag --allow-plaintext", i+1, e.addr, ErrPlaintext)
 		}
 		list = append(list, e)
 	}

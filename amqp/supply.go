@@ -83,20 +83,25 @@ func (s *supply) get(ctx context.Context) (*conn, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			if err != nil {
-				return nil, fmt.Errorf("%w while waiting for the broker: %w", context.Cause(ctx), err)
-			}
-			return nil, context.Cause(ctx)
+			return nil, waitedFor(ctx, err)
 		case <-s.b.sendCtx.Done():
 			return nil, router.ErrClosed
 		}
 	}
 }
 
+// waitedFor is ctx's error, and what kept the broker from being reached.
+func waitedFor(ctx context.Context, err error) error {
+	if err == nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w while waiting for the broker: %w", context.Cause(ctx), err)
+}
+
 // once waits for a connection, or for the end of the try that runs or comes
 // next.
 func (s *supply) once(ctx context.Context) (*conn, error) {
-	c, first, changed, _ := s.state()
+	c, first, changed, err := s.state()
 	for {
 		if c != nil && !c.isLost() {
 			return c, nil
@@ -104,12 +109,11 @@ func (s *supply) once(ctx context.Context) (*conn, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, waitedFor(ctx, err)
 		case <-s.b.sendCtx.Done():
 			return nil, router.ErrClosed
 		}
 		var tries uint64
-		var err error
 		c, tries, changed, err = s.state()
 		if c == nil && err != nil && tries > first {
 			return nil, err

@@ -21,7 +21,7 @@ var (
 		"config": 0, "pool": 0, "waiter": 0, "filters": 0, "internal": 0,
 		"router": 1,
 		"amqp":   2, "wasmhost": 2, "oslo": 2, "rpc": 2, "admin": 2, "telemetry": 2,
-		"app": 3,
+		"app": 3, "transport": 3,
 		"cmd": 4,
 		"e2e": 5,
 	}

@@ -145,8 +145,11 @@ func (d *delivery) timeout(err error) error {
 	if d.published.Load() {
 		state = router.ErrUnconfirmed
 	}
-	if last == nil || errors.Is(last, err) {
+	switch {
+	case last == nil:
 		return fmt.Errorf("%w: %w", state, err)
+	case errors.Is(last, err): // and so it says what was waited for
+		return fmt.Errorf("%w: %w", state, last)
 	}
 	return fmt.Errorf("%w: %w; the last try: %w", state, err, last)
 }

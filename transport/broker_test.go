@@ -1,0 +1,300 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/rpc"
+	"github.com/wasmrouter/router/transport"
+)
+
+// limit bounds every wait of a test; reaching it is a failure.
+const limit = 60 * time.Second
+
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("the test waited longer than %v", limit))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// node starts a broker of the test's own.
+func node(t *testing.T) *rabbitnode.Node {
+	t.Helper()
+	n, err := rabbitnode.Start(testContext(t), rabbitnode.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Stop)
+	return n
+}
+
+func open(t *testing.T, n *rabbitnode.Node, o transport.Options) *transport.Transport {
+	t.Helper()
+	tr, err := transport.Open("rabbit://"+n.Addr()+"/", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		if err := tr.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return tr
+}
+
+// serve answers a topic until the end of the test, and returns when it does.
+func serve(ctx context.Context, t *testing.T, tr *transport.Transport, topic string, methods map[string]rpc.Handler) {
+	t.Helper()
+	s, err := tr.Server(rpc.Target{Topic: topic, Server: "a"}, rpc.ServerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	ready := rpc.Endpoint{Methods: map[string]rpc.Handler{"ready": func(context.Context, *rpc.Incoming) (rpc.Reply, error) { return rpc.Reply{}, nil }}}
+	go func() { result <- s.Serve(running, rpc.Dispatch(rpc.Endpoint{Methods: methods}, ready)) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-result; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	probe := tr.Remote(rpc.Target{Topic: topic, Server: "a"})
+	for probe.Call(ctx, "ready", nil, nil) != nil {
+		if ctx.Err() != nil {
+			t.Fatal(context.Cause(ctx))
+		}
+	}
+}
+
+func double(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
+	v, err := rpc.Reply{Payload: in.Payload}.Value()
+	if err != nil {
+		return rpc.Reply{}, err
+	}
+	return rpc.Result([]any{v, v})
+}
+
+// TestSixtyFourCallsUseTwoConnectionsOnEachSide: nothing is dialled before it is
+// needed, and one connection to send on and one to listen on are enough.
+func TestSixtyFourCallsUseTwoConnectionsOnEachSide(t *testing.T) {
+	ctx := testContext(t)
+	n := node(t)
+	client, server := open(t, n, transport.Options{Name: "caller"}), open(t, n, transport.Options{Name: "callee"})
+	expect := func(when string, want int) {
+		t.Helper()
+		if got, err := n.Connections(ctx); err != nil || got != want {
+			out, _ := n.Ctl(ctx, "list_connections", "name", "client_properties")
+			t.Errorf("%s: %d connections, want %d, %v\n%s", when, got, want, err, out)
+		}
+	}
+	expect("nothing was used yet", 0)
+	if err := client.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+	expect("a ping", 1)
+	const calls = 64
+	all := make(chan struct{})
+	var arrived sync.WaitGroup
+	arrived.Add(calls)
+	serve(ctx, t, server, "topic", map[string]rpc.Handler{"meet": func(ctx context.Context, _ *rpc.Incoming) (rpc.Reply, error) {
+		arrived.Done()
+		select { // until all are running
+		case <-all:
+		case <-ctx.Done():
+		}
+		return rpc.Reply{}, ctx.Err()
+	}})
+	expect("a server and its probe", 3)
+	remote := client.Remote(rpc.Target{Topic: "topic"})
+	results := make(chan error, calls)
+	for range calls {
+		go func() { results <- remote.Call(ctx, "meet", nil, nil) }()
+	}
+	arrived.Wait()
+	expect("64 calls run", 4)
+	close(all)
+	for range calls {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOperationsEndByTheirDeadlineWhateverTheBrokerDoes(t *testing.T) {
+	ctx := testContext(t)
+	n := node(t)
+	server := open(t, n, transport.Options{})
+	serve(ctx, t, server, "topic", map[string]rpc.Handler{"double": double})
+	before := open(t, n, transport.Options{})
+	target := rpc.Target{Topic: "topic"}
+	if err := before.Remote(target).Call(ctx, "double", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.StopApp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	none, two := 0, 2
+	for name, tr := range map[string]*transport.Transport{"had a connection": before, "has none yet": open(t, n, transport.Options{})} {
+		operations := map[string]func(rpc.Remote, context.Context) error{
+			"call":   func(r rpc.Remote, ctx context.Context) error { return r.Call(ctx, "double", nil, nil) },
+			"cast":   func(r rpc.Remote, ctx context.Context) error { return r.Cast(ctx, "double", nil) },
+			"fanout": func(r rpc.Remote, ctx context.Context) error { return r.Fanout(ctx, "double", nil) },
+		}
+		for op, run := range operations {
+			remote := tr.Remote(target)
+			short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+			err := run(remote, short)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, router.ErrDisconnected) {
+				t.Errorf("%s with retries for ever, which %s: %v", op, name, err)
+			}
+			for _, retry := range []*int{&none, &two} {
+				remote.Retry = retry
+				if err := run(remote, ctx); !errors.Is(err, router.ErrDisconnected) || errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s with %d retries, which %s: %v", op, *retry, name, err)
+				}
+			}
+		}
+		if err := tr.Ping(ctx); err == nil {
+			t.Errorf("ping, which %s, without a broker", name)
+		}
+	}
+	waiting := make(chan error, 2)
+	go func() { waiting <- before.Remote(target).Call(ctx, "double", map[string]any{"n": 1}, nil) }()
+	go func() { waiting <- before.Remote(target).Cast(ctx, "double", nil) }()
+	if err := n.StartApp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		// The queues may be back later than the client.
+		if err := <-waiting; err != nil && !errors.Is(err, rpc.ErrNoListener) {
+			t.Errorf("when the broker is back: %v", err)
+		}
+	}
+	for before.Remote(target).Call(ctx, "double", nil, nil) != nil {
+		if ctx.Err() != nil {
+			t.Fatal("the server does not answer again")
+		}
+	}
+}
+
+func TestACastAfterTheFanoutExchangeVanishedArrives(t *testing.T) {
+	ctx := testContext(t)
+	n := rabbitnode.Shared(t)
+	tr := open(t, n, transport.Options{Retry: new(int)})
+	remote := tr.Remote(rpc.Target{Topic: "topic"})
+	got := make(chan string, 10)
+	handler := func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
+		got <- in.Method
+		return rpc.Reply{}, nil
+	}
+	serve(ctx, t, open(t, n, transport.Options{}), "topic", map[string]rpc.Handler{"one": handler, "two": handler})
+	if err := remote.Fanout(ctx, "one", nil); err != nil || <-got != "one" {
+		t.Fatal(err)
+	}
+	if _, err := n.Eval(ctx, `rabbit_exchange:delete(rabbit_misc:r(<<"/">>, exchange, <<"topic_fanout">>), false, <<"test">>)`); err != nil {
+		t.Fatal(err)
+	}
+	// The exchange is declared anew, and tells that nobody is bound to it: no
+	// 404, and nothing lost in silence.
+	if err := remote.Fanout(ctx, "two", nil); !errors.Is(err, rpc.ErrNoListener) || errors.Is(err, router.ErrNoExchange) {
+		t.Errorf("%v", err)
+	}
+	serve(ctx, t, open(t, n, transport.Options{}), "topic", map[string]rpc.Handler{"two": handler})
+	if err := remote.Fanout(ctx, "two", nil); err != nil || <-got != "two" {
+		t.Error(err)
+	}
+}
+
+func TestCloseEndsAndWaits(t *testing.T) {
+	ctx := testContext(t)
+	n := node(t)
+	server, client := open(t, n, transport.Options{}), open(t, n, transport.Options{})
+	s, err := server.Server(rpc.Target{Topic: "topic"}, rpc.ServerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	started, finish := make(chan struct{}), make(chan struct{})
+	go func() {
+		served <- s.Serve(ctx, func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
+			if in.Method == "slow" {
+				close(started)
+				<-finish
+			}
+			return rpc.Result("done")
+		})
+	}()
+	remote := client.Remote(rpc.Target{Topic: "topic"})
+	for remote.Call(ctx, "probe", nil, nil) != nil {
+		if ctx.Err() != nil {
+			t.Fatal(context.Cause(ctx))
+		}
+	}
+	answered := make(chan error, 1)
+	go func() {
+		var text string
+		err := remote.Call(ctx, "slow", nil, &text)
+		if err == nil && text != "done" {
+			err = fmt.Errorf("the answer %q", text)
+		}
+		answered <- err
+	}()
+	<-started
+	closed := make(chan error, 1)
+	go func() { closed <- server.Close(ctx) }()
+	for { // until the server is being closed
+		if _, err := server.Server(rpc.Target{Topic: "x"}, rpc.ServerConfig{}); errors.Is(err, rpc.ErrClosed) {
+			break
+		}
+	}
+	close(finish)
+	if err := <-answered; err != nil {
+		t.Errorf("the call that ran when the server was closed: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := s.Serve(ctx, nil); !errors.Is(err, rpc.ErrClosed) {
+		t.Errorf("serve after close: %v", err)
+	}
+	if err := client.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := remote.Call(ctx, "m", nil, nil); !errors.Is(err, rpc.ErrClosed) {
+		t.Errorf("call after close: %v", err)
+	}
+	if got, err := n.Connections(ctx); err != nil || got != 0 {
+		t.Errorf("%d connections are left, %v", got, err)
+	}
+}
+
+func TestServersThatAreRefused(t *testing.T) {
+	tr, err := transport.Open("rabbit://", transport.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tr.Close(t.Context()) }()
+	for _, target := range []rpc.Target{{}, {Topic: "t", Fanout: true}, {Topic: "t", Version: "1.0"}, {Topic: "t", Namespace: new("n")}, {Topic: strings.Repeat("t", 256)}} {
+		if _, err := tr.Server(target, rpc.ServerConfig{}); err == nil {
+			t.Errorf("%+v", target)
+		}
+	}
+	if _, err := tr.Server(rpc.Target{Topic: "t"}, rpc.ServerConfig{Workers: -1}); err == nil {
+		t.Error("a server with -1 workers")
+	}
+}

@@ -1,0 +1,286 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/rpc"
+)
+
+// ErrURL is wrapped by errors about a transport URL. No error holds any part of
+// the URL's user names and passwords.
+var ErrURL = errors.New("transport URL")
+
+// Options are what a URL does not say, or says in another way: what is set here
+// counts. The zero value is the URL's, or else a default.
+type Options struct {
+	// Name is the first part of the names under which the broker lists the
+	// connections. The default is the program's.
+	Name string
+	// Exchange is the topic exchange of targets that name none
+	// (control_exchange). The default is [router.DefaultExchange].
+	Exchange string
+	// Layout replaces all that the URL's options say about exchanges and queues.
+	Layout *rpc.Layout
+
+	// Username and Password log in at every host.
+	Username string
+	Password string
+	// TLS replaces what the URL's options say about certificates. Whether TLS
+	// is used is up to the URL.
+	TLS *amqp.TLSConfig
+	// AllowPlaintext permits passwords to cross the network in clear.
+	AllowPlaintext bool
+
+	// Heartbeat, DialTimeout and Dial are as in [amqp.Config].
+	Heartbeat   time.Duration
+	DialTimeout time.Duration
+	Dial        func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Format is how messages are written. The default is [rpc.Oslo], compressed
+	// if the URL says so.
+	Format rpc.Format
+	// Timeout, Retry and AtMostOnce are the client's; see [rpc.ClientConfig].
+	Timeout    time.Duration
+	Retry      *int
+	AtMostOnce bool
+
+	// Logger gets what nobody waits for. The default discards.
+	Logger *slog.Logger
+}
+
+// Transport is the way to one broker, or cluster: at most one connection to
+// send on and one to listen on, which mend themselves and are shared by
+// everything that it makes. It is safe for concurrent use.
+type Transport struct {
+	broker *amqp.Broker
+	client *rpc.Client
+	layout rpc.Layout
+	format rpc.Format
+	opts   Options
+	set    settings
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // protects the fields below
+	closed  bool
+	servers []*rpc.Server
+	running sync.WaitGroup // servers and listeners at work; added to with mu held
+}
+
+// Open returns a transport for a URL such as
+//
+//	rabbit://user:password@host:5672/vhost
+//	rabbits://user:password@one.example,two.example/vhost?rabbit_quorum_queue=true
+//
+// as oslo.messaging writes it, with its options in the query; rabbits is with
+// TLS. It does not dial: the first use does, or [Transport.Ping]. Errors about
+// the URL wrap [ErrURL].
+func Open(url string, opts Options) (*Transport, error) {
+	a, err := parse(url)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrURL, err)
+	}
+	t := &Transport{opts: opts}
+	if err := t.set.apply(a.options); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrURL, err)
+	}
+	if on := t.set.tls; on != nil && *on != a.tls {
+		if a.tls {
+			return nil, fmt.Errorf("%w: its scheme demands TLS, and its option ssl forbids it", ErrURL)
+		}
+		a.tls = true
+	}
+	t.configure()
+	if err := t.layout.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrURL, err)
+	}
+	if t.broker, err = amqp.New(t.brokerConfig(&a)); err != nil {
+		if errors.Is(err, amqp.ErrPlaintext) {
+			err = fmt.Errorf("%w; write rabbits://, or set Options.AllowPlaintext", amqp.ErrPlaintext)
+		}
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	t.client, err = rpc.NewClient(rpc.ClientConfig{
+		Sender: prompt{t.broker.Sender("client")}, Listener: t.broker, Declare: t.declare, Connect: t.broker.Connect,
+		Format: t.format, Layout: t.layout,
+		Timeout: opts.Timeout, Retry: opts.Retry, AtMostOnce: opts.AtMostOnce, Logger: opts.Logger,
+	})
+	if err != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = t.broker.Close(ctx) // it has done nothing yet
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	return t, nil
+}
+
+// configure joins the URL's settings, the options and the defaults.
+func (t *Transport) configure() {
+	s := &t.set
+	if s.stable {
+		s.layout.Host, s.layout.Process = s.host, s.proc
+		if s.layout.Host == "" {
+			s.layout.Host, _ = os.Hostname() // without one the layout is refused
+		}
+		if s.layout.Process == "" {
+			s.layout.Process = program()
+		}
+	}
+	t.layout = s.layout
+	if t.opts.Layout != nil {
+		t.layout = *t.opts.Layout
+	}
+	if t.opts.Exchange != "" {
+		t.layout.Exchange = t.opts.Exchange
+	}
+	t.format = t.opts.Format
+	if t.format == nil {
+		t.format = s.format
+	}
+	if t.opts.Name == "" {
+		t.opts.Name = program()
+	}
+}
+
+// program is the program's name, made fit for the names of connections.
+func program() string {
+	name := strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return '_'
+		}
+		return r
+	}, filepath.Base(os.Args[0]))
+	return name[:min(len(name), 100)]
+}
+
+func (t *Transport) brokerConfig(a *address) amqp.Config {
+	cfg := t.set.broker
+	cfg.URLs = a.urls()
+	cfg.Username, cfg.Password = t.opts.Username, t.opts.Password
+	cfg.OneListenConnection = true
+	cfg.ConnectionName = t.opts.Name
+	cfg.AllowPlaintext = t.opts.AllowPlaintext
+	cfg.Dial, cfg.DialTimeout, cfg.Logger = t.opts.Dial, t.opts.DialTimeout, t.opts.Logger
+	if t.opts.Heartbeat > 0 {
+		cfg.Heartbeat = t.opts.Heartbeat
+	}
+	if t.opts.TLS != nil {
+		cfg.TLS = *t.opts.TLS
+	}
+	if cfg.Backoff.Max > 0 && cfg.Backoff.Initial == 0 {
+		cfg.Backoff.Initial = min(amqp.DefaultBackoffInitial, cfg.Backoff.Max)
+	}
+	cfg.Backoff.Max = max(cfg.Backoff.Max, cfg.Backoff.Initial)
+	return cfg
+}
+
+// Ping returns nil if the broker answers, after connecting if need be. It tries
+// each host once and returns why that failed.
+func (t *Transport) Ping(ctx context.Context) error {
+	err := t.broker.Connect(ctx)
+	if err == nil { // the exchange is always there
+		err = t.broker.Declare(amqp.NoWait(ctx), amqp.Topology{Exchanges: []amqp.Exchange{{Name: "amq.topic", Type: "topic", Passive: true}}})
+	}
+	if err != nil {
+		return fmt.Errorf("transport: ping: %w", err)
+	}
+	return nil
+}
+
+// Client returns the transport's client, for what [Transport.Remote] does not
+// offer: other targets, messages as they are, its state. The transport closes
+// it.
+func (t *Transport) Client() *rpc.Client { return t.client }
+
+// Remote returns a service to call and cast to. It may be used as it is, or
+// changed first.
+func (t *Transport) Remote(target rpc.Target) rpc.Remote {
+	return rpc.Remote{Client: t.client, Target: target}
+}
+
+// Broker returns the connections below, for their state and for what needs the
+// broker itself. The transport closes it.
+func (t *Transport) Broker() *amqp.Broker { return t.broker }
+
+// Layout is how the transport names and makes exchanges and queues.
+func (t *Transport) Layout() rpc.Layout { return t.layout }
+
+// declare is the client's: it never waits for a connection, which Connect is
+// for.
+func (t *Transport) declare(ctx context.Context, topology rpc.Topology) error {
+	err := t.broker.Declare(amqp.NoWait(ctx), topology)
+	if err == nil || ctx.Err() != nil || errors.Is(err, router.ErrDisconnected) || amqp.IsRefusal(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", router.ErrUnconfirmed, err) // the connection was lost over it
+}
+
+// prompt is a Sender that does not wait for a connection.
+type prompt struct{ router.Sender }
+
+func (p prompt) Send(ctx context.Context, target router.Target, env *router.Envelope, receipt router.Receipt) error {
+	return p.Sender.Send(amqp.NoWait(ctx), target, env, receipt)
+}
+
+// begin registers something that Close is to end and wait for. It returns a ctx
+// that ends then too.
+func (t *Transport) begin(ctx context.Context) (_ context.Context, done func(), err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, nil, fmt.Errorf("transport: %w", rpc.ErrClosed)
+	}
+	t.running.Add(1)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(t.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+		t.running.Done()
+	}, nil
+}
+
+// Close stops servers and listeners as the end of their ctx does, ends waiting
+// calls, waits for what is still to be published, and closes the connections.
+// When ctx ends first, it cuts them instead of waiting, and returns ctx's error.
+// It may be called again.
+func (t *Transport) Close(ctx context.Context) error {
+	t.mu.Lock()
+	t.closed = true
+	servers := slices.Clone(t.servers)
+	t.mu.Unlock()
+	t.cancel()
+	idle := make(chan struct{})
+	go func() {
+		t.running.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+	t.client.Close(ctx)
+	for _, s := range servers {
+		s.Close(ctx)
+	}
+	err := t.broker.Close(ctx)
+	<-idle // nothing is left to wait for
+	if err != nil {
+		return fmt.Errorf("transport: %w", err)
+	}
+	return nil
+}
