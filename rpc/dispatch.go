@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"github.com/wasmrouter/router/oslo"
 )
@@ -10,9 +11,30 @@ import (
 // Endpoint is a set of methods that a server has under one namespace and
 // version.
 type Endpoint struct {
-	Namespace *string // nil is the null namespace
-	Version   string  // the default is 1.0
-	Methods   map[string]Handler
+	// Namespace is what a request has to name; nil is the null namespace, that
+	// of a request that names none, which "" is not.
+	Namespace *string
+	// LegacyNamespaces are further namespaces under which clients of old may
+	// ask for the same methods; nil among them is the null namespace.
+	LegacyNamespaces []*string
+	// Version is the newest that is served: requests for its major version, and
+	// at most its minor version, come here. The default is 1.0.
+	Version string
+	// Methods are functions by their names. [MethodsOf] makes them out of the
+	// methods of a Go value.
+	Methods map[string]Handler
+}
+
+// PingMethod is the method of [Ping].
+const PingMethod = "oslo_rpc_server_ping"
+
+// Ping returns the endpoint that oslo.messaging's option rpc_ping_enabled adds
+// to a server, as its last: the method [PingMethod] answers "pong", whatever its
+// arguments are.
+func Ping() Endpoint {
+	return Endpoint{Methods: map[string]Handler{
+		PingMethod: func(context.Context, *Incoming) (Reply, error) { return Reply{Payload: []byte(`"pong"`)}, nil },
+	}}
 }
 
 // Dispatch returns a handler that passes each request to the first endpoint
@@ -25,6 +47,7 @@ func Dispatch(endpoints ...Endpoint) Handler {
 		if e.Version == "" {
 			e.Version = oslo.DefaultVersion
 		}
+		e.LegacyNamespaces = slices.Clone(e.LegacyNamespaces)
 		e.Methods = maps.Clone(e.Methods)
 		list[i] = e
 	}
@@ -34,11 +57,12 @@ func Dispatch(endpoints ...Endpoint) Handler {
 			version = oslo.DefaultVersion
 		}
 		served := false
-		for _, e := range list {
-			if !sameNamespace(e.Namespace, in.Namespace) || !oslo.Compatible(e.Version, version) {
+		for i := range list {
+			e := &list[i]
+			if !e.accepts(in.Namespace) || !oslo.Compatible(e.Version, version) {
 				continue
 			}
-			if method, ok := e.Methods[in.Method]; ok {
+			if method := e.Methods[in.Method]; method != nil {
 				return method(ctx, in)
 			}
 			served = true
@@ -48,6 +72,11 @@ func Dispatch(endpoints ...Endpoint) Handler {
 		}
 		return Reply{}, UnsupportedVersion(version, in.Method)
 	}
+}
+
+func (e *Endpoint) accepts(namespace *string) bool {
+	return sameNamespace(e.Namespace, namespace) ||
+		slices.ContainsFunc(e.LegacyNamespaces, func(old *string) bool { return sameNamespace(old, namespace) })
 }
 
 func sameNamespace(a, b *string) bool {

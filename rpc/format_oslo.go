@@ -55,6 +55,10 @@ func (o Oslo) EncodeRequest(req Request, ticket Ticket) (router.Envelope, error)
 func (o Oslo) DecodeRequest(env *router.Envelope) (Request, Ticket, error) {
 	message, err := o.open(env)
 	if err != nil {
+		if ticket := o.salvage(env); ticket.Wanted() {
+			err = fmt.Errorf("%w: %w", err, unreadable(err))
+			return Request{}, ticket, err
+		}
 		return Request{}, Ticket{}, err
 	}
 	r := oslo.ParseRequest(&message)
@@ -84,6 +88,9 @@ func (o Oslo) EncodeAnswer(answer Answer, ticket Ticket) (router.Envelope, error
 	case answer.KeepAlive:
 		r = oslo.KeepAlive(ticket.ID)
 	case answer.Failure != nil:
+		if err := answer.Failure.check(); err != nil {
+			return router.Envelope{}, fmt.Errorf("%w oslo: %w", ErrFormat, err)
+		}
 		r.Failure = answer.Failure.failure()
 	case answer.Reply.Payload != nil:
 		result, err := oslo.ParseRaw(answer.Reply.Payload)
@@ -163,17 +170,11 @@ func (o Oslo) Text(env *router.Envelope) ([]byte, error) {
 }
 
 func (o Oslo) open(env *router.Envelope) (oslo.Object, error) {
-	limit := o.MaxBody
-	if limit == 0 {
-		limit = DefaultMaxBody
-	}
 	err := oslo.CheckContentType(env.ContentType)
 	var message oslo.Object
 	if err == nil {
-		compression, _ := env.Header(oslo.HeaderCompression)
-		name, _ := compression.(string)
 		var body []byte
-		if body, err = oslo.Decompress(name, env.Body, limit); err == nil {
+		if body, err = o.body(env); err == nil {
 			message, _, err = oslo.Open(body)
 		}
 	}
@@ -181,6 +182,28 @@ func (o Oslo) open(env *router.Envelope) (oslo.Object, error) {
 		return message, fmt.Errorf("%w oslo: %w", ErrFormat, err)
 	}
 	return message, nil
+}
+
+// body returns the body, decompressed.
+func (o Oslo) body(env *router.Envelope) ([]byte, error) {
+	limit := o.MaxBody
+	if limit == 0 {
+		limit = DefaultMaxBody
+	}
+	compression, _ := env.Header(oslo.HeaderCompression)
+	name, _ := compression.(string)
+	return oslo.Decompress(name, env.Body, limit)
+}
+
+// salvage returns the way back to who sent what cannot be opened, as far as it
+// can be made out.
+func (o Oslo) salvage(env *router.Envelope) Ticket {
+	body, err := o.body(env)
+	if err != nil {
+		body = env.Body
+	}
+	id, replyTo, _ := oslo.Salvage(body)
+	return Ticket{ID: id, ReplyTo: replyTo}
 }
 
 func (o Oslo) seal(message oslo.Raw) router.Envelope {

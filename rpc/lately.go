@@ -82,7 +82,11 @@ func (t *together) join(id string, d *router.Delivery) bool {
 		t.held = map[string][]*router.Delivery{}
 	}
 	t.held[id] = append(t.held[id], d)
-	return len(t.held[id]) == 1
+	if len(t.held[id]) > 1 {
+		d.Envelope = router.Envelope{} // only to be settled
+		return false
+	}
+	return true
 }
 
 // leave removes and returns those of id.

@@ -40,7 +40,7 @@ func NewNotificationListener(cfg NotificationListenerConfig) (*NotificationListe
 		l.endpoints = append(l.endpoints, ready)
 	}
 	if cfg.Duplicates > 0 {
-		l.seen = newLately(cfg.Duplicates, duplicateTTL)
+		l.seen = newLately(cfg.Duplicates, DefaultDuplicateWindow)
 	}
 	return l, nil
 }

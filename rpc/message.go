@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/wasmrouter/router/oslo"
@@ -136,6 +137,21 @@ func (e *RemoteError) Is(target error) bool {
 
 func remoteError(f oslo.Failure) *RemoteError {
 	return &RemoteError{Class: f.Class, Module: f.Module, Message: f.Message, Traceback: f.Traceback, Args: f.Args, Kwargs: f.Kwargs}
+}
+
+// check reports why the failure cannot be written.
+func (e *RemoteError) check() error {
+	if e.Args != nil {
+		if _, err := e.Args.Elements(); err != nil {
+			return fmt.Errorf("the failure's Args: %w", err)
+		}
+	}
+	if e.Kwargs != nil {
+		if _, err := oslo.ParseObject(e.Kwargs); err != nil {
+			return fmt.Errorf("the failure's Kwargs: %w", err)
+		}
+	}
+	return nil
 }
 
 func (e *RemoteError) failure() *oslo.Failure {

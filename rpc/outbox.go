@@ -17,14 +17,15 @@ const (
 	firstPause = 100 * time.Millisecond // before a message is sent again; doubles
 	maxPause   = 2 * time.Second
 
-	maxRetries     = 1024     // messages that wait to be sent again
-	maxRetryBytes  = 16 << 20 // and the sum of their bodies
+	maxRetries     = 4096     // messages that wait to be sent again
+	maxRetryBytes  = 64 << 20 // and the sum of their bodies
 	minimumTimeout = time.Millisecond
 )
 
 // outbox publishes through one Sender for many goroutines, and publishes again
 // what failed and may be repeated, off its callers' path. A message whose
-// retries are over, or of which there are too many, is given up.
+// retries are over, or of which there are too many, is given up. Of those that
+// are for one missing queue only one is tried; see breaker.
 type outbox struct {
 	sender router.Sender
 	turn   chan struct{} // holds a token while no one is in Sender.Send
@@ -33,8 +34,10 @@ type outbox struct {
 
 	mu       sync.Mutex // protects the fields below
 	waiting  []*post    // to be sent again, in no order
-	bytes    int        // of their bodies
-	open     int        // posts that are not done
+	parked   int        // how many wait in breakers
+	breakers map[string]*breaker
+	bytes    int // of the bodies of all that wait
+	open     int // posts that are not done
 	draining bool
 	idle     chan struct{} // made by drain, closed when open falls to 0
 	wake     chan struct{} // tells run of a change; holds one token
@@ -54,6 +57,12 @@ type post struct {
 	again  func(error) bool
 	done   func(error) // called once, if send returned nil; must not block
 
+	// breaker names the queue that p and others wait for together while it is
+	// missing; "" is none. Missing, if set, is called when p begins to wait for
+	// it, perhaps more than once; it must not block.
+	breaker string
+	missing func()
+
 	abandoned atomic.Bool // nobody wants it any more
 	pause     time.Duration
 	due       time.Time
@@ -61,7 +70,7 @@ type post struct {
 }
 
 func newOutbox(sender router.Sender) *outbox {
-	b := &outbox{sender: sender, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	b := &outbox{sender: sender, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), breakers: map[string]*breaker{}}
 	b.turn <- struct{}{}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.ran.Go(b.run)
@@ -69,7 +78,8 @@ func newOutbox(sender router.Sender) *outbox {
 }
 
 // send publishes p, for the first time. If it returns nil, p.done will be
-// called; else it never is. It waits for its turn and for the Sender.
+// called; else it never is. It waits for its turn and for the Sender. A message
+// for a queue that is missing is not published now: it waits with the others.
 func (b *outbox) send(ctx context.Context, p *post) error {
 	p.box, p.pause = b, firstPause
 	b.mu.Lock()
@@ -77,12 +87,40 @@ func (b *outbox) send(ctx context.Context, p *post) error {
 		b.mu.Unlock()
 		return ErrClosed
 	}
+	parked, err := b.park(p, nil)
+	if err != nil {
+		b.mu.Unlock()
+		return err
+	}
 	b.open++
 	b.mu.Unlock()
+	if parked {
+		p.isMissing()
+		return nil
+	}
 	if err := b.publish(ctx, p); err != nil {
 		b.finished()
 		return err
 	}
+	return nil
+}
+
+// sendSoon is send that never waits: p is published by the outbox itself, if
+// there is room.
+func (b *outbox) sendSoon(p *post) error {
+	p.box, p.pause, p.due, p.err = b, firstPause, time.Now(), router.ErrUnconfirmed
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.draining:
+		return ErrClosed
+	case !b.room(p):
+		return errCrowded
+	}
+	b.open++
+	b.waiting = append(b.waiting, p)
+	b.bytes += len(p.env.Body)
+	b.signal()
 	return nil
 }
 
@@ -101,12 +139,26 @@ func (b *outbox) publish(ctx context.Context, p *post) error {
 
 // Settle implements [router.Receipt].
 func (p *post) Settle(err error) {
-	if err == nil || !p.box.retry(p, err) {
-		p.end(err)
+	if err != nil {
+		var again bool
+		if again, err = p.box.retry(p, err); again {
+			return
+		}
+	}
+	p.end(err)
+}
+
+// end tells what became of p, and of those that waited for it and no longer
+// do.
+func (p *post) end(err error) {
+	ended := p.box.leave(p, err)
+	p.over(err)
+	for _, other := range ended {
+		other.over(other.err)
 	}
 }
 
-func (p *post) end(err error) {
+func (p *post) over(err error) {
 	if err != nil {
 		p.box.gaveUp.Add(1)
 	}
@@ -114,25 +166,64 @@ func (p *post) end(err error) {
 	p.box.finished()
 }
 
-// retry takes p to be sent again, if that is worth it and there is room.
-func (b *outbox) retry(p *post, err error) bool {
+func (p *post) isMissing() {
+	if p.missing != nil {
+		p.missing()
+	}
+}
+
+// retry takes p to be sent again, if that is worth it and there is room. If not
+// it returns the error to end with.
+func (b *outbox) retry(p *post, err error) (bool, error) {
 	if p.again == nil || !p.again(err) || p.abandoned.Load() {
-		return false
+		return false, err
 	}
-	due := time.Now().Add(p.pause)
-	if due.After(p.until) {
-		return false
+	missing := p.breaker != "" && errors.Is(err, router.ErrUnroutable)
+	again, ended, err := b.keep(p, err, missing)
+	for _, other := range ended {
+		other.over(other.err)
 	}
+	if again && missing {
+		p.isMissing()
+	}
+	return again, err
+}
+
+// keep is the part of retry that holds mu.
+func (b *outbox) keep(p *post, err error, missing bool) (again bool, ended []*post, _ error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ctx.Err() != nil || len(b.waiting) >= maxRetries || b.bytes+len(p.env.Body) > maxRetryBytes || b.hopeless(err) {
-		return false
+	if b.ctx.Err() != nil || b.hopeless(err) {
+		return false, nil, err
+	}
+	if missing {
+		switch parked, full := b.park(p, err); {
+		case parked:
+			return true, nil, nil
+		case full != nil:
+			return false, nil, fmt.Errorf("%w: %w", full, err)
+		}
+	}
+	due := time.Now().Add(p.pause)
+	switch {
+	case due.After(p.until):
+		return false, nil, err
+	case !b.room(p):
+		return false, nil, fmt.Errorf("%w: %w", errCrowded, err)
+	}
+	if missing {
+		br := b.breakers[p.breaker]
+		if br == nil {
+			br = &breaker{probe: p}
+			b.breakers[p.breaker] = br
+		}
+		ended = b.expire(br)
 	}
 	p.err, p.due, p.pause = err, due, min(2*p.pause, maxPause)
 	b.waiting = append(b.waiting, p)
 	b.bytes += len(p.env.Body)
 	b.signal()
-	return true
+	return true, ended, nil
 }
 
 // hopeless reports whether a message with that error is not waited for when
@@ -255,7 +346,14 @@ func (b *outbox) close(ctx context.Context) {
 func (b *outbox) pending() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.waiting)
+	return len(b.waiting) + b.parked
+}
+
+// missing returns how many queues messages wait for.
+func (b *outbox) missing() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.breakers)
 }
 
 // transient reports whether a publish that failed with err may succeed when it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,12 +22,14 @@ type Server struct {
 
 	counters serverCounters
 	warned   seldom // of what is unreadable
+	mistakes seldom // of requests that were refused
+	givenUp  seldom // of replies that were
 }
 
 type serverCounters struct {
 	received, casts, malformed, duplicates, failed, panics, again atomic.Uint64
 	running                                                       atomic.Int64
-	replies, gaveUp, toGone, keepAlives                           atomic.Uint64
+	replies, gaveUp, toGone, keepAlives, unfit                    atomic.Uint64
 }
 
 // NewServer returns a server. It connects when it serves.
@@ -37,7 +40,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, out: newOutbox(cfg.Sender), gone: newLately(goneQueues, goneTTL)}
 	if cfg.Duplicates > 0 {
-		s.seen = newLately(cfg.Duplicates, duplicateTTL)
+		s.seen = newLately(cfg.Duplicates, cfg.DuplicateWindow)
 	}
 	return s, nil
 }
@@ -71,7 +74,7 @@ func (s *Server) take(ctx context.Context, c *crew, d *router.Delivery, handler 
 	req, ticket, err := s.cfg.Format.DecodeRequest(&d.Envelope)
 	j := &job{
 		server: s, handler: handler, delivery: d,
-		in: Incoming{Request: req, Ticket: ticket, Origin: d.Envelope.Origin},
+		in: &Incoming{Request: req, Ticket: ticket, Origin: d.Envelope.Origin},
 	}
 	if err != nil && (!errors.As(err, &j.refused) || !ticket.Wanted()) {
 		n := s.counters.malformed.Add(1)
@@ -101,10 +104,11 @@ type job struct {
 	server   *Server
 	handler  Handler
 	delivery *router.Delivery
-	in       Incoming
+	in       *Incoming
 	refused  *RemoteError // what to answer instead of asking the handler
 	patience time.Time    // until when the caller may still wait; zero is unknown
 	tracked  bool         // the server's held has the delivery
+	finished sync.Once
 }
 
 // first reports whether the request comes for the first time. Otherwise its
@@ -143,11 +147,19 @@ func (j *job) giveBack() {
 	j.settle(router.Settler.Requeue)
 }
 
-// finish acknowledges the request unless that was done early.
+// finish acknowledges the request unless that was done early. It may be called
+// again.
 func (j *job) finish() {
 	if j.server.cfg.Ack == AckLate {
-		j.settle(router.Settler.Ack)
+		j.finished.Do(func() { j.settle(router.Settler.Ack) })
 	}
+}
+
+// release lets go of what the request holds in memory, while its reply may wait
+// for long.
+func (j *job) release() {
+	j.delivery.Envelope = router.Envelope{}
+	j.in = &Incoming{Request: Request{Method: j.in.Method}, Ticket: j.in.Ticket, Origin: j.in.Origin}
 }
 
 func (j *job) run(ctx context.Context) {
@@ -164,15 +176,16 @@ func (j *job) run(ctx context.Context) {
 		j.giveBack()
 		return
 	}
+	j.release()
 	answer := Answer{Reply: reply}
 	if err != nil {
 		s.counters.failed.Add(1)
+		if !errors.Is(err, errPanicked) {
+			j.logFailure(err)
+		}
 		answer = Answer{Failure: failureOf(err)}
 	}
 	if !j.in.Ticket.Wanted() {
-		if err != nil {
-			s.cfg.Logger.Warn("cast failed", "method", j.in.Method, "err", err)
-		}
 		j.finish()
 		return
 	}
@@ -184,6 +197,7 @@ func (j *job) answer(ctx context.Context) (Reply, error) {
 	if j.refused != nil {
 		return Reply{}, j.refused
 	}
+	ctx = WithIncoming(ctx, j.in)
 	if !j.patience.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, j.patience)
@@ -195,21 +209,17 @@ func (j *job) answer(ctx context.Context) (Reply, error) {
 	return j.guarded(ctx)
 }
 
+// errPanicked is wrapped by what a handler's panic becomes.
+var errPanicked = errors.New("the handler panicked")
+
 // guarded turns a panic of the handler into an error.
 func (j *job) guarded(ctx context.Context) (reply Reply, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			j.server.counters.panics.Add(1)
 			j.server.cfg.Logger.Error("handler panicked", "method", j.in.Method, "panic", fmt.Sprint(p), "stack", stack())
-			err = &RemoteError{Class: "InternalError", Module: internalModule, Message: "the server failed to answer"}
+			err = fmt.Errorf("%w: %w", errPanicked, internalError("the server failed to answer"))
 		}
 	}()
-	return j.handler(ctx, &j.in)
-}
-
-func failureOf(err error) *RemoteError {
-	if remote, ok := errors.AsType[*RemoteError](err); ok {
-		return remote
-	}
-	return &RemoteError{Class: "ServerError", Module: internalModule, Message: err.Error()}
+	return j.handler(ctx, j.in)
 }

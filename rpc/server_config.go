@@ -15,10 +15,14 @@ const (
 	DefaultDrainTimeout = 25 * time.Second
 	DefaultReplyRetry   = 60 * time.Second
 	DefaultDuplicates   = 8192
+	DefaultMaxReply     = 16 << 20
+
+	// DefaultDuplicateWindow is longer than any client tries to publish again.
+	DefaultDuplicateWindow = 2 * time.Minute
 )
 
 const (
-	duplicateTTL   = 2 * time.Minute
+	minReply       = 4096
 	goneQueues     = 200 // reply queues that are remembered as gone
 	goneTTL        = time.Minute
 	directReplies  = "amq.rabbitmq.reply-to"
@@ -34,10 +38,10 @@ type Incoming struct {
 
 // Handler answers one request. Ctx ends when the caller has stopped waiting,
 // as far as the server can know, or when the server stops and its drain
-// timeout has passed. The error is sent to the caller of a call: a
-// *[RemoteError] as it is, any other by its text. The reply to a cast is
-// dropped. A panic is answered like an error, without its text. Handlers are
-// called concurrently.
+// timeout has passed; [IncomingFrom] gives the request out of it. The error is
+// sent to the caller of a call: a *[RemoteError] as it is, a [Failure] as it
+// says, any other by its text. The reply to a cast is dropped. A panic is
+// answered like an error, without its text. Handlers are called concurrently.
 type Handler func(ctx context.Context, in *Incoming) (Reply, error)
 
 // Ack is when a server acknowledges a request.
@@ -48,8 +52,9 @@ const (
 	// request is run at most once, and is lost if the process dies meanwhile.
 	// It is what oslo.messaging does.
 	AckEarly Ack = iota
-	// AckLate acknowledges after the reply was confirmed or given up: a request
-	// is run at least once, and again if the process or its connection dies.
+	// AckLate acknowledges after the reply was confirmed or given up, or its
+	// queue found missing: a request is run at least once, and again if the
+	// process or its connection dies.
 	AckLate
 )
 
@@ -74,9 +79,19 @@ type ServerConfig struct {
 	// missing or that the broker does not confirm; the caller's own timeout
 	// bounds it too. The default is 60 s.
 	ReplyRetry time.Duration
-	// Duplicates is how many unique ids are remembered, for two minutes at
-	// most, to drop what comes twice. The default is 8192; below 0 is none.
-	Duplicates int
+	// MaxReply bounds the body of a reply, in bytes: beyond it the caller gets
+	// a failure that says so. The default is 16 MiB, which is what a broker of
+	// version 4 takes.
+	MaxReply int
+	// Duplicates is how many unique ids are remembered, each for
+	// DuplicateWindow, to drop what comes twice. The defaults are 8192 and two
+	// minutes; Duplicates below 0 is none.
+	Duplicates      int
+	DuplicateWindow time.Duration
+	// Expected are the errors of handlers that are no news: they are sent to
+	// the caller like any other, and logged at the level debug. So are those
+	// of methods whose name ends in _ignore_errors, as with oslo.messaging.
+	Expected []Expectation
 	// Logger gets what nobody else is told of. The default discards.
 	Logger *slog.Logger
 }
@@ -91,8 +106,14 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	if c.ReplyRetry == 0 {
 		c.ReplyRetry = DefaultReplyRetry
 	}
+	if c.MaxReply == 0 {
+		c.MaxReply = DefaultMaxReply
+	}
 	if c.Duplicates == 0 {
 		c.Duplicates = DefaultDuplicates
+	}
+	if c.DuplicateWindow == 0 {
+		c.DuplicateWindow = DefaultDuplicateWindow
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -106,8 +127,10 @@ func (c ServerConfig) validate() error {
 		return errors.New("rpc: a server needs a Listener, a Sender and a Format")
 	case c.Workers < 1:
 		return errors.New("rpc: a server needs at least one worker")
-	case c.DrainTimeout < 0 || c.ReplyRetry < 0:
+	case c.DrainTimeout < 0 || c.ReplyRetry < 0 || c.DuplicateWindow < 0:
 		return errors.New("rpc: a server's times must not be negative")
+	case c.MaxReply < minReply:
+		return errors.New("rpc: a server's MaxReply is at least 4096 bytes, as a failure has to fit in")
 	case c.Ack > AckLate:
 		return errors.New("rpc: a server's Ack is AckEarly or AckLate")
 	}

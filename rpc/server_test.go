@@ -247,6 +247,8 @@ func TestMalformedRequestsAreAnsweredIfSomebodyWaits(t *testing.T) {
 			`{"args": {}}`, `{"method": "m", "args": null}`,
 			`{"method": "m", "args": null, "_msg_id": "1", "_reply_q": "replies"}`,
 			`{"_msg_id": "2", "_reply_q": "replies"}`,
+			`{"_msg_id": "4", "_reply_q": "replies", "method": "m", "args": {"x": 01}}`,
+			`{"oslo.version": "3.0", "oslo.message": "{\"_msg_id\": \"5\", \"_reply_q\": \"replies\"}"}`,
 		} {
 			env := router.NewEnvelope(nil, []byte(body))
 			env.ContentType = "application/json"
@@ -256,17 +258,26 @@ func TestMalformedRequestsAreAnsweredIfSomebodyWaits(t *testing.T) {
 		env.ContentType = "text/plain"
 		b.put("shop", env)
 		synctest.Wait()
-		if st := s.Stat(); st.Malformed != 6 || st.Failed != 2 {
+		if st := s.Stat(); st.Malformed != 5 || st.Failed != 5 {
 			t.Errorf("%+v", st)
 		}
-		if acked, requeued, unacked := b.count(); acked != 8 || requeued+unacked != 0 || len(b.queues["replies"]) != 2 {
-			t.Errorf("%d acknowledged, %d in hand, %d replies", acked, unacked, len(b.queues["replies"]))
+		if acked, requeued, unacked := b.count(); acked != 10 || requeued+unacked != 0 {
+			t.Errorf("%d acknowledged, %d in hand", acked, unacked)
 		}
+		got := map[string]string{}
 		for _, env := range b.queues["replies"] {
-			_, answer, err := (rpc.Oslo{}).DecodeAnswer(env)
-			if err != nil || answer.Failure == nil || answer.Failure.Class != "TypeError" || answer.Failure.Module != "builtins" {
-				t.Errorf("%+v, %v", answer, err)
+			id, answer, err := (rpc.Oslo{}).DecodeAnswer(env)
+			if err != nil || answer.Failure == nil {
+				t.Fatalf("%+v, %v", answer, err)
 			}
+			got[id] = answer.Failure.Module + "." + answer.Failure.Class
+		}
+		want := map[string]string{
+			"1": "builtins.TypeError", "2": "builtins.TypeError",
+			"3": "wasmrouter.rpc.UnreadableRequest", "4": "wasmrouter.rpc.UnreadableRequest", "5": "wasmrouter.rpc.UnreadableRequest",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
 		}
 	})
 }
