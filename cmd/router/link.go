@@ -31,6 +31,7 @@ type link struct {
 	fanout   bool
 	durable  bool
 	verbose  bool
+	flat     bool // without oslo.messaging's envelope
 
 	plaintext bool
 }
@@ -51,7 +52,7 @@ func (l *link) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&l.url, "url", "", urlUsage+" (default "+config.DefaultURL+")")
 	f.StringVarP(&l.config, "config", "c", "", "take the broker from this configuration file")
-	f.StringVarP(&l.format, "format", "f", "plain", "how messages are written: plain or oslo (oslo.messaging)")
+	f.StringVarP(&l.format, "format", "f", "", "how messages are written: plain or oslo (oslo.messaging); the default is what the address is for: plain for queues and exchanges, oslo for the rest")
 	f.BoolVar(&l.plaintext, "allow-plaintext", false, "send the password in clear over amqp:// to another machine")
 	f.DurationVar(&l.timeout, "timeout", 30*time.Second, "bound for connecting, publishing and waiting")
 	f.StringVar(&l.exchange, "exchange", "", "topic exchange of --topic (default "+router.DefaultExchange+")")
@@ -60,6 +61,25 @@ func (l *link) flags(cmd *cobra.Command) {
 	f.BoolVarP(&l.verbose, "verbose", "v", false, "log connecting and losses to standard error")
 	cmd.MarkFlagsMutuallyExclusive("url", "config")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"plain", "oslo"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// oslo settles the format, and reports whether it is oslo.messaging's. Unless
+// --format names it, meant does.
+func (l *link) oslo(meant bool) (bool, error) {
+	if l.format == "" {
+		l.format = "plain"
+		if meant {
+			l.format = "oslo"
+		}
+	}
+	_, err := rpc.ParseFormat(l.format)
+	return l.format == "oslo", err
+}
+
+// byTopic reports whether the target is one of those that only oslo.messaging
+// has.
+func byTopic(t router.Target) bool {
+	return t.Kind != router.TargetQueue && t.Kind != router.TargetExchange
 }
 
 // connect returns a connected adapter for the broker that the flags name.
@@ -154,29 +174,38 @@ func (l *link) target(args []string) (router.Target, error) {
 	return t, t.Validate()
 }
 
-// client returns an rpc client and what closes it and its broker.
-func (l *link) client(cmd *cobra.Command) (*rpc.Client, func(), error) {
-	format, err := rpc.ParseFormat(l.format)
-	if err != nil {
-		return nil, nil, err
-	}
+// with runs an operation with a client, within --timeout.
+func (l *link) with(cmd *cobra.Command, operation func(context.Context, *rpc.Client) error) error {
 	b, err := l.connect(cmd)
 	if err != nil {
-		return nil, nil, err
+		return err
+	}
+	defer closeBroker(b)
+	format, err := rpc.ParseFormat(l.format)
+	if l.flat {
+		format = rpc.Oslo{Flat: true}
+	}
+	if err != nil {
+		return err
 	}
 	c, err := rpc.NewClient(rpc.ClientConfig{
 		Sender: b.Sender(cmd.Name()), Listener: b, Declare: b.Declare,
 		Format: format, Layout: l.layout(), Timeout: l.timeout,
 	})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	return c, func() {
+	defer func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		c.Close(ctx)
-		closeBroker(b)
-	}, nil
+	}()
+	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
+	defer cancel()
+	if err := operation(ctx, c); err != nil {
+		return l.failed(err)
+	}
+	return nil
 }
 
 // failed marks the error of an operation as one of running, and says which flag

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
@@ -21,17 +22,24 @@ func newListen() *cobra.Command {
 	var output, pool string
 	var priorities []string
 	var limit int
-	var peek bool
+	var peek, requests bool
 	cmd := &cobra.Command{
 		Use:   "listen [QUEUE]",
-		Short: "Print the messages of a queue as they come",
+		Short: "Print the messages of a queue, notifications or requests as they come",
 		Long: `listen consumes a queue, or with --topic the notifications of a topic, and prints
 each message. It ACKNOWLEDGES what it prints: the messages leave the queue. With
 --peek they are given back at the end, at the cost of being marked redelivered.
 
-With --format oslo the message out of its envelope is printed.`,
+With --requests it prints a copy of the calls, casts and fanouts of --topic, or of
+its --server alone. Their servers get them as ever. As the copy has a queue too,
+a request that no server listens to is not told to its sender meanwhile.
+
+Messages of --topic are read as oslo.messaging's, those of a QUEUE with --format
+oslo: what is inside of their envelope is printed, and with -o json is "message".`,
 		Example: `  router listen orders.in.dead --peek --count 5
-  router listen --format oslo --topic notifications --priority info,error -o json`,
+  router listen --topic notifications --priority info,error -o json
+  router listen --topic notifications --pool audit
+  router listen --topic compute --requests`,
 		Args: oneArgument,
 	}
 	l.flags(cmd)
@@ -41,6 +49,8 @@ With --format oslo the message out of its envelope is printed.`,
 	f.BoolVar(&peek, "peek", false, "give the messages back")
 	f.StringSliceVar(&priorities, "priority", []string{"info"}, "priorities of --topic")
 	f.StringVar(&pool, "pool", "", "listen to --topic in a queue of this name, which gets a copy of everything")
+	f.BoolVar(&requests, "requests", false, "print a copy of the requests of --topic instead of notifications")
+	f.StringVar(&l.server, "server", "", "of one server of --topic; for --requests")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(output); err != nil {
 			return err
@@ -48,12 +58,22 @@ With --format oslo the message out of its envelope is printed.`,
 		if limit < 0 {
 			return fmt.Errorf("--count %d: it is 0 or more", limit)
 		}
-		format, err := rpc.ParseFormat(l.format)
+		if (len(args) == 1) == (l.topic != "") {
+			return errors.New("name a QUEUE, or --topic")
+		}
+		switch {
+		case requests && (l.topic == "" || peek || pool != "" || cmd.Flags().Changed("priority")):
+			return errors.New("--requests is for --topic, and not for --peek, --pool or --priority")
+		case l.server != "" && !requests:
+			return errors.New("--server is for --requests")
+		}
+		asOslo, err := l.oslo(l.topic != "")
 		if err != nil {
 			return err
 		}
-		if (len(args) == 1) == (l.topic != "") {
-			return errors.New("name a QUEUE, or --topic")
+		format, err := rpc.ParseFormat(l.format)
+		if err != nil {
+			return err
 		}
 		b, err := l.connect(cmd)
 		if err != nil {
@@ -61,22 +81,54 @@ With --format oslo the message out of its envelope is printed.`,
 		}
 		defer closeBroker(b)
 		sources := existing(args)
-		if l.topic != "" {
+		switch {
+		case requests:
+			sources = l.copies()
+		case l.topic != "":
 			sources = l.layout().Listener(l.topic, priorities, pool)
 		}
 		if err := l.ensure(cmd, b, sources); err != nil {
 			return failed(err)
 		}
-		p := &messagePrinter{out: cmd.OutOrStdout(), format: format, json: output == "json", limit: limit, peek: peek}
+		p := &messagePrinter{out: cmd.OutOrStdout(), format: format, oslo: asOslo, json: output == "json", limit: limit, peek: peek}
 		return failed(p.listen(cmd.Context(), b, sources))
 	}
 	return cmd
+}
+
+// copyTTL is how long the queue for copies of requests outlives a listener that
+// could not delete it.
+const copyTTL = time.Minute
+
+// copies is a queue that gets a copy of the requests of --topic.
+func (l *link) copies() []router.Source {
+	var exchanges []router.Exchange
+	for _, s := range l.layout().Server(l.topic, l.server) {
+		exchanges = append(exchanges, s.Topology.Exchanges...)
+	}
+	q := "router_listen_" + oslo.NewID()
+	exchange, key := l.exchange, l.topic+".#" // every server's, and the topic's own
+	if exchange == "" {
+		exchange = router.DefaultExchange
+	}
+	if l.server != "" {
+		key = l.topic + "." + l.server
+	}
+	bindings := []router.Binding{{Exchange: exchange, Queue: q, Key: key}}
+	if l.server == "" {
+		bindings = append(bindings, router.Binding{Exchange: l.topic + "_fanout", Queue: q, Key: l.topic})
+	}
+	queue := router.Queue{Name: q, Durable: true, Arguments: map[string]any{"x-expires": int32(copyTTL.Milliseconds())}}
+	return []router.Source{{Queue: q, Delete: true, Topology: router.Topology{
+		Exchanges: exchanges, Queues: []router.Queue{queue}, Bindings: bindings,
+	}}}
 }
 
 // messagePrinter prints deliveries and settles them.
 type messagePrinter struct {
 	out    io.Writer
 	format rpc.Format
+	oslo   bool
 	json   bool
 	limit  int
 	peek   bool

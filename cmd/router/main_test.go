@@ -67,8 +67,11 @@ func environment() []string {
 //
 //	router CODE ARG...     run the command and expect that exit code
 //
-// Scripts under testdata/script/broker find a broker at $ROUTER_URL, and names
-// of their own in $Q.
+// Scripts under testdata/script/broker find a broker at $ROUTER_URL, names of
+// their own in $Q, and
+//
+//	consumed QUEUE         wait until the queue has a consumer
+//	bound EXCHANGE N       wait until N queues are bound to the exchange
 func TestScript(t *testing.T) {
 	testscript.Run(t, params("testdata/script"))
 }
@@ -98,7 +101,7 @@ func params(dir string) testscript.Params {
 			env.Setenv("ROOT", root)
 			return err
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"router": runRouter, "consumed": waitConsumed},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"router": runRouter, "consumed": waitConsumed, "bound": waitBound},
 		// What a script's golden text says is brought up to date by
 		// UPDATE_SCRIPTS=1.
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
@@ -114,13 +117,26 @@ func waitConsumed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: consumed QUEUE")
 	}
+	waitFor(ts, fmt.Sprintf(
+		`case rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<%q>>)) of {ok, Q} -> length(rabbit_amqqueue:consumers(Q)) > 0; _ -> false end`, args[0]))
+}
+
+// waitBound is the script command "bound EXCHANGE N".
+func waitBound(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: bound EXCHANGE N")
+	}
+	waitFor(ts, fmt.Sprintf(`length(rabbit_binding:list_for_source(rabbit_misc:r(<<"/">>, exchange, <<%q>>))) >= %s`, args[0], args[1]))
+}
+
+// waitFor waits until the broker evaluates an expression to true.
+func waitFor(ts *testscript.TestScript, expression string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
-		text, err := ts.Value(nodeKey{}).(*rabbitnode.Node).Eval(ctx, fmt.Sprintf(
-			`case rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<%q>>)) of {ok, Q} -> length(rabbit_amqqueue:consumers(Q)); _ -> 0 end`, args[0]))
+		text, err := ts.Value(nodeKey{}).(*rabbitnode.Node).Eval(ctx, expression)
 		ts.Check(err)
-		if strings.TrimSpace(text) != "0" {
+		if strings.TrimSpace(text) == "true" {
 			return
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
@@ -27,66 +29,116 @@ type message struct {
 	properties  []string
 	method      string
 	args        string
+	context     string
 	namespace   string
 	version     string
 	contentType string
+	monitor     time.Duration // of a call
 }
 
 func (m *message) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.body, "body", "", "body of the message")
-	f.StringVar(&m.file, "body-file", "", "read the body from a file, - for standard input")
-	f.StringArrayVarP(&m.headers, "header", "H", nil, "NAME=VALUE, repeatable: a header, or with --format oslo a key of the context; VALUE is JSON or else a string")
+	f.StringVar(&m.body, "body", "", "body of the message (plain)")
+	f.StringVar(&m.file, "body-file", "", "read the body, or with oslo the arguments, from a file, - for standard input")
+	f.StringArrayVarP(&m.headers, "header", "H", nil, "NAME=VALUE, repeatable: a header, or with oslo a key of the context; VALUE is JSON or else a string")
 	f.StringArrayVarP(&m.properties, "property", "P", nil, "NAME=VALUE, repeatable: correlation_id, message_id, reply_to, type, app_id, expiration, priority, content_encoding (plain)")
 	f.StringVar(&m.contentType, "content-type", "application/json", "content type of the body (plain)")
 	f.StringVar(&m.method, "method", "", "method to call (oslo; the property type with plain)")
 	f.StringVar(&m.args, "args", "", "named arguments as a JSON object (oslo)")
+	f.StringVar(&m.context, "context", "", "context as a JSON object (oslo)")
 	f.StringVar(&m.namespace, "namespace", "", "namespace of the method (oslo)")
-	f.StringVar(&m.version, "version", "", "version of the method, MAJOR.MINOR (oslo)")
+	f.StringVar(&m.version, "rpc-version", "", "version of the method, MAJOR.MINOR (oslo)")
 	cmd.MarkFlagsMutuallyExclusive("body", "body-file", "args")
 	_ = cmd.MarkFlagFilename("body-file")
 }
 
+// osloFlags are those that only a request of oslo.messaging has a place for.
+var osloFlags = []string{"args", "context", "namespace", "rpc-version", "monitor"}
+
+// isOslo reports whether a flag was given that only oslo.messaging has.
+func isOslo(cmd *cobra.Command) bool {
+	return slices.ContainsFunc(osloFlags, cmd.Flags().Changed)
+}
+
 // request returns the message as a request of the format.
-func (m *message) request(cmd *cobra.Command, format string) (rpc.Request, error) {
-	req := rpc.Request{Method: m.method, Version: m.version}
-	if cmd.Flags().Changed("namespace") {
-		req.Namespace = &m.namespace
+func (m *message) request(cmd *cobra.Command, asOslo bool) (rpc.Request, error) {
+	if asOslo {
+		return m.osloRequest(cmd)
 	}
-	var err error
-	if req.Context, err = pairs("--header", m.headers); err != nil {
-		return req, err
-	}
-	if format == "oslo" {
-		if m.method == "" {
-			return req, errors.New("--format oslo needs --method")
-		}
-		if len(m.properties) > 0 {
-			return req, errors.New("--property is for --format plain; oslo.messaging sets the properties itself")
-		}
-		if m.args != "" {
-			if !json.Valid([]byte(m.args)) || !strings.HasPrefix(strings.TrimSpace(m.args), "{") {
-				return req, fmt.Errorf("--args %q is not a JSON object", m.args)
-			}
-			req.Payload = []byte(m.args)
-		}
-		return req, nil
-	}
+	req := rpc.Request{Method: m.method, ContentType: m.contentType}
 	if len(m.properties) > 0 {
 		return req, errors.New("--property is for send")
 	}
-	if err := m.plain(cmd); err != nil {
+	err := m.plain(cmd)
+	if err != nil {
 		return req, err
 	}
-	req.ContentType = m.contentType
+	if req.Context, err = pairs("--header", m.headers); err != nil {
+		return req, err
+	}
 	req.Payload, err = m.read(cmd)
 	return req, err
 }
 
+func (m *message) osloRequest(cmd *cobra.Command) (rpc.Request, error) {
+	req := rpc.Request{Method: m.method, Version: m.version, Monitor: m.monitor}
+	if cmd.Flags().Changed("namespace") {
+		req.Namespace = &m.namespace
+	}
+	switch {
+	case m.method == "":
+		return req, errors.New("--method is missing, which oslo.messaging's requests have; --format plain sends others")
+	case len(m.properties) > 0 || m.body != "" || cmd.Flags().Changed("content-type"):
+		return req, errors.New("--body, --property and --content-type are for --format plain; --args are the arguments of --method")
+	case m.monitor != 0 && m.monitor < 2*time.Second:
+		return req, fmt.Errorf("--monitor %s: it is 2s or more; servers give a sign of life once a second at most", m.monitor)
+	}
+	args, err := []byte(m.args), error(nil)
+	if m.file != "" {
+		if args, err = m.read(cmd); err != nil {
+			return req, err
+		}
+	}
+	if m.args != "" || m.file != "" {
+		if _, err := oslo.ParseObject(args); err != nil {
+			return req, fmt.Errorf("--args %.200q is not a JSON object: %w", args, err)
+		}
+		req.Payload = args
+	}
+	req.Context, err = contextOf(m.context, m.headers)
+	return req, err
+}
+
+// contextOf returns what --context and --header say of oslo.messaging's
+// context. Numbers stay as they are written.
+func contextOf(text string, headers []string) (map[string]any, error) {
+	context := map[string]any{}
+	if text != "" {
+		o, err := oslo.ParseObject([]byte(text))
+		if err != nil {
+			return nil, fmt.Errorf("--context %.200q is not a JSON object: %w", text, err)
+		}
+		for key, value := range o.All() {
+			context[key] = value
+		}
+	}
+	for _, h := range headers {
+		name, value, ok := strings.Cut(h, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("--header %q: write it as NAME=VALUE", h)
+		}
+		context[name] = value
+		if json.Valid([]byte(value)) {
+			context[name] = oslo.Raw(value)
+		}
+	}
+	return context, nil
+}
+
 // plain refuses what the plain format has no place for.
 func (m *message) plain(cmd *cobra.Command) error {
-	if m.args != "" || m.version != "" || cmd.Flags().Changed("namespace") {
-		return errors.New("--args, --namespace and --version are for --format oslo")
+	if isOslo(cmd) {
+		return errors.New("--args, --context, --namespace, --rpc-version and --monitor are for --format oslo")
 	}
 	return nil
 }

@@ -21,22 +21,29 @@ type printedMessage struct {
 	Redelivered bool              `json:"redelivered"`
 	Properties  map[string]string `json:"properties"`
 	Headers     map[string]any    `json:"headers"`
+	Message     json.RawMessage   `json:"message,omitempty"`
 	Body        string            `json:"body,omitempty"`
 	BodyBase64  string            `json:"body_base64,omitempty"`
 }
 
 func (p *messagePrinter) print(env *router.Envelope) {
-	body := env.Body
+	body, message := env.Body, json.RawMessage(nil)
 	if text, err := p.format.Text(env); err == nil {
 		body = text
+		if p.oslo && json.Valid(text) { // which Python's NaN is not
+			message = text
+		}
 	}
 	m := printedMessage{
 		Queue: env.Origin.Queue, Exchange: env.Origin.Exchange, RoutingKey: env.Origin.RoutingKey,
 		Redelivered: env.Origin.Redelivered, Properties: properties(&env.Properties), Headers: printable(env.Headers()),
 	}
-	if utf8.Valid(body) {
+	switch {
+	case message != nil:
+		m.Message = message
+	case utf8.Valid(body):
 		m.Body = string(body)
-	} else {
+	default:
 		m.BodyBase64 = base64.StdEncoding.EncodeToString(body)
 	}
 	if p.json {
@@ -54,6 +61,12 @@ func (p *messagePrinter) print(env *router.Envelope) {
 	}
 	if m.BodyBase64 != "" {
 		fmt.Fprintf(p.out, "  %d bytes, base64: %s\n", len(body), m.BodyBase64)
+		return
+	}
+	if p.oslo {
+		for _, line := range osloLines(body) {
+			fmt.Fprintf(p.out, "  %s\n", safe(line))
+		}
 		return
 	}
 	fmt.Fprintf(p.out, "  %s\n", safe(m.Body))

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
@@ -28,14 +29,17 @@ func newSend() *cobra.Command {
 	var m message
 	cmd := &cobra.Command{
 		Use:   "send [TARGET]",
-		Short: "Send one message and wait until a queue has it",
+		Short: "Send one message, or a cast, and wait until a queue has it",
 		Long: `send publishes one message, persistent, mandatory and confirmed: it ends with
-code 0 only when the broker has it in a queue. With --format oslo it is a cast.
+code 0 only when the broker has it in a queue. To a topic, a server or every
+server of a topic it is a cast as oslo.messaging sends it, unless --format says
+otherwise.
 
 ` + targetHelp,
 		Example: `  router send queue:orders.in --body '{"type":"created"}' -H tenant=acme
-  router send --format oslo --topic compute --method reboot --args '{"id":7}'
-  router send --format oslo --topic compute --fanout --method refresh`,
+  router send --topic compute --method reboot --args '{"id":7}'
+  router send --topic compute --server host1 --method reboot --context '{"user_id":"u1"}'
+  router send --topic compute --fanout --method refresh`,
 		Args: oneArgument,
 	}
 	l.flags(cmd)
@@ -46,34 +50,26 @@ code 0 only when the broker has it in a queue. With --format oslo it is a cast.
 		if err != nil {
 			return err
 		}
+		asOslo, err := l.oslo(byTopic(to) || isOslo(cmd))
+		if err != nil {
+			return err
+		}
 		var send func(context.Context, *rpc.Client) error
-		if l.format == "plain" {
+		if asOslo {
+			req, err := m.request(cmd, true)
+			if err != nil {
+				return err
+			}
+			send = func(ctx context.Context, c *rpc.Client) error { return c.Cast(ctx, to, req) }
+		} else {
 			env, err := m.envelope(cmd)
 			if err != nil {
 				return err
 			}
 			send = func(ctx context.Context, c *rpc.Client) error { return c.Send(ctx, to, &env) }
-		} else {
-			req, err := m.request(cmd, l.format)
-			if err != nil {
-				return err
-			}
-			send = func(ctx context.Context, c *rpc.Client) error {
-				if to.Kind == router.TargetFanout {
-					return c.Fanout(ctx, to.Topic, req)
-				}
-				return c.Cast(ctx, to, req)
-			}
 		}
-		c, closeAll, err := l.client(cmd)
-		if err != nil {
+		if err := l.with(cmd, send); err != nil {
 			return err
-		}
-		defer closeAll()
-		ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
-		defer cancel()
-		if err := send(ctx, c); err != nil {
-			return l.failed(err)
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s has it\n", to)
 		return nil
@@ -84,24 +80,34 @@ code 0 only when the broker has it in a queue. With --format oslo it is a cast.
 func newCall() *cobra.Command {
 	var l link
 	var m message
-	var monitor time.Duration
+	var output string
 	cmd := &cobra.Command{
 		Use:   "call [TARGET]",
 		Short: "Send a request and print its reply",
-		Long: `call sends a request and prints the reply's body, or with --format oslo its
-result as JSON. --timeout bounds all of it. A failure that the server answers
-with goes to standard error, and the exit code is 2.
+		Long: `call sends a request and prints the reply's body, or its result as JSON if it is
+a request as oslo.messaging sends it: one to a topic or a server is, unless
+--format says otherwise. --timeout bounds all of it.
+
+A failure that the server answers with goes to standard error, with -v its
+traceback too, and the exit code is 2. With -o json the answer is one object in
+any case, with "result" or "error", or for plain messages "body".
 
 ` + targetHelp,
 		Example: `  router call queue:rpc.prices --body '{"sku":"a1"}'
-  router call --format oslo --topic compute --method ping --args '{}'`,
+  router call --topic compute --method ping --args '{}'
+  router call --topic compute --server host1 --method oslo_rpc_server_ping
+  router call --topic compute --namespace admin --rpc-version 2.1 --method migrate --args '{"id":7}' --monitor 10s --timeout 10m -o json`,
 		Args: oneArgument,
 	}
 	l.flags(cmd)
 	m.flags(cmd)
 	addressFlags(cmd, &l)
-	cmd.Flags().DurationVar(&monitor, "monitor", 0, "fail when the server gives no sign of life for so long, 2s or more (oslo)")
+	outputFlag(cmd, &output)
+	cmd.Flags().DurationVar(&m.monitor, "monitor", 0, "fail when the server gives no sign of life for so long, 2s or more (oslo)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkOutput(output); err != nil {
+			return err
+		}
 		to, err := l.target(args)
 		if err != nil {
 			return err
@@ -109,28 +115,19 @@ with goes to standard error, and the exit code is 2.
 		if to.Kind == router.TargetFanout {
 			return errors.New("a call has one answer; send to a fanout instead")
 		}
-		req, err := m.request(cmd, l.format)
+		asOslo, err := l.oslo(byTopic(to) || isOslo(cmd))
 		if err != nil {
 			return err
 		}
-		req.Monitor = monitor
-		c, closeAll, err := l.client(cmd)
+		req, err := m.request(cmd, asOslo)
 		if err != nil {
 			return err
 		}
-		defer closeAll()
-		ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
-		defer cancel()
-		reply, err := c.Call(ctx, to, req)
-		if err != nil {
-			return l.failed(err)
-		}
-		payload := reply.Payload
-		if l.format == "oslo" && payload == nil {
-			payload = []byte("null")
-		}
-		_, err = cmd.OutOrStdout().Write(append(payload, '\n'))
-		return err
+		return l.with(cmd, func(ctx context.Context, c *rpc.Client) error {
+			reply, err := c.Call(ctx, to, req)
+			p := replyPrinter{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), oslo: asOslo, json: output == "json", traceback: l.verbose}
+			return p.print(reply, err)
+		})
 	}
 	return cmd
 }
@@ -138,17 +135,19 @@ with goes to standard error, and the exit code is 2.
 func newNotify() *cobra.Command {
 	var l link
 	var n rpc.Notification
-	var payload string
+	var payload, osloContext string
 	var headers []string
 	cmd := &cobra.Command{
 		Use:   "notify [TARGET]",
 		Short: "Send a notification to a topic and priority",
-		Long: `notify sends a notification. Its queue TOPIC.PRIORITY is declared, so that the
-notification waits there until somebody listens.
+		Long: `notify sends a notification as oslo.messaging does, or with --format plain the
+payload as it is. Its queue TOPIC.PRIORITY is declared, so that the notification
+waits there until somebody listens.
 
 TARGET is notify:[EXCHANGE/]TOPIC.PRIORITY; --topic and --priority say the same.`,
 		Example: `  router notify notify:notifications.info --event-type order.created --payload '{"id":7}'
-  router notify --format oslo --topic notifications --priority warn --event-type disk.full --payload '{}'`,
+  router notify --topic notifications --priority warn --event-type disk.full --context '{"user_id":"u1"}'
+  router notify notify:orders.info --format plain --payload 'any text' -H tenant=acme`,
 		Args: oneArgument,
 	}
 	l.flags(cmd)
@@ -156,34 +155,58 @@ TARGET is notify:[EXCHANGE/]TOPIC.PRIORITY; --topic and --priority say the same.
 	priority := f.String("priority", "info", "audit, debug, info, warn, error, critical or sample")
 	f.StringVar(&n.EventType, "event-type", "", "what happened, such as order.created")
 	f.StringVar(&n.PublisherID, "publisher", "router", "who tells")
-	f.StringVar(&payload, "payload", "{}", "the payload; JSON with --format oslo")
-	f.StringArrayVarP(&headers, "header", "H", nil, "NAME=VALUE, repeatable: a header, or with --format oslo a key of the context")
+	f.StringVar(&payload, "payload", "{}", "the payload; JSON with oslo")
+	f.StringVar(&osloContext, "context", "", "context as a JSON object (oslo)")
+	f.BoolVar(&l.flat, "v1", false, "without an envelope, as oslo.messaging's driver \"messaging\" sends it (oslo)")
+	f.StringArrayVarP(&headers, "header", "H", nil, "NAME=VALUE, repeatable: a header, or with oslo a key of the context; VALUE is JSON or else a string")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		to, err := notifyTarget(&l, args, *priority)
 		if err != nil {
 			return err
 		}
-		if n.Context, err = pairs("--header", headers); err != nil {
-			return err
-		}
-		n.Payload = []byte(payload)
-		if l.format == "plain" {
-			n.ContentType = "application/json"
-		}
-		c, closeAll, err := l.client(cmd)
+		asOslo, err := l.oslo(true)
 		if err != nil {
 			return err
 		}
-		defer closeAll()
-		ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
-		defer cancel()
-		if err := c.Notify(ctx, to, n); err != nil {
-			return l.failed(err)
+		n.Payload = []byte(payload)
+		if asOslo {
+			err = osloNotification(&n, osloContext, headers)
+		} else {
+			err = plainNotification(&n, osloContext != "" || l.flat, headers)
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.with(cmd, func(ctx context.Context, c *rpc.Client) error { return c.Notify(ctx, to, n) }); err != nil {
+			return err
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s has it\n", to)
 		return nil
 	}
 	return cmd
+}
+
+func osloNotification(n *rpc.Notification, text string, headers []string) (err error) {
+	if n.EventType == "" || n.PublisherID == "" {
+		return errors.New("--event-type and --publisher must not be empty; --format plain sends without")
+	}
+	if _, err := oslo.ParseRaw(n.Payload); err != nil {
+		return fmt.Errorf("--payload %.200q is not JSON: %w; --format plain sends any text", n.Payload, err)
+	}
+	n.Context, err = contextOf(text, headers)
+	return err
+}
+
+func plainNotification(n *rpc.Notification, foreign bool, headers []string) (err error) {
+	if foreign {
+		return errors.New("--context and --v1 are for --format oslo")
+	}
+	n.ContentType = "application/json"
+	if !json.Valid(n.Payload) {
+		n.ContentType = "text/plain"
+	}
+	n.Context, err = pairs("--header", headers)
+	return err
 }
 
 func notifyTarget(l *link, args []string, priority string) (router.Target, error) {

@@ -3,16 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/rpc"
 )
 
@@ -25,12 +27,19 @@ func newServe() *cobra.Command {
 		Use:   "serve [QUEUE]",
 		Short: "Answer calls with a program, or with an echo",
 		Long: `serve answers the requests of a queue, or with --topic those of a topic as a
-server of that name. Without --exec it answers with what it was asked. With
---exec it runs the program for each request: the body, or with --format oslo the
-arguments as JSON, are its standard input, ROUTER_METHOD its environment; what it
-prints is the reply, and an exit code other than 0 a failure.`,
+server of that name, as oslo.messaging does it unless --format says otherwise.
+Without --exec it answers with what it was asked, and with -v it tells of each
+request.
+
+With --exec it runs the program for each request: the body, or the arguments as
+JSON, are its standard input, and ROUTER_METHOD its environment, as are with
+oslo ROUTER_NAMESPACE, ROUTER_VERSION and, as JSON, ROUTER_CONTEXT. What the
+program prints is the reply, as JSON if it is, else as text. An exit code other
+than 0 is a failure with what it printed to standard error.`,
 		Example: `  router serve rpc.prices
-  router serve --format oslo --topic compute --server host1 --exec ./answer.sh`,
+  router serve --topic compute --server host1 -v
+  router serve --topic compute --server host1 --exec ./answer.sh
+  router serve --topic compute --exec 'jq -c .values|add' --workers 4`,
 		Args: oneArgument,
 	}
 	l.flags(cmd)
@@ -46,16 +55,24 @@ prints is the reply, and an exit code other than 0 a failure.`,
 		if workers < 1 || workers > 65535 {
 			return fmt.Errorf("--workers %d: it is 1 to 65535", workers)
 		}
+		asOslo, err := l.oslo(l.topic != "")
+		if err != nil {
+			return err
+		}
 		format, err := rpc.ParseFormat(l.format)
 		if err != nil {
 			return err
+		}
+		answer := &answerer{program: strings.Fields(program), oslo: asOslo}
+		if l.verbose {
+			answer.log = cmd.ErrOrStderr()
 		}
 		b, err := l.connect(cmd)
 		if err != nil {
 			return err
 		}
 		defer closeBroker(b)
-		return failed(serve(cmd, b, &l, format, args, &answerer{program: strings.Fields(program), oslo: l.format == "oslo"}, late, workers))
+		return failed(serve(cmd, b, &l, format, args, answer, late, workers))
 	}
 	return cmd
 }
@@ -91,35 +108,72 @@ func serve(cmd *cobra.Command, b *amqp.Broker, l *link, format rpc.Format, queue
 type answerer struct {
 	program  []string
 	oslo     bool
+	log      io.Writer  // is told of each request; may be nil
+	mu       sync.Mutex // serializes writing to log
 	answered atomic.Int64
 }
 
 func (a *answerer) handle(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
 	defer a.answered.Add(1)
+	if a.log != nil {
+		a.mu.Lock()
+		fmt.Fprintln(a.log, safe(requestLine(in)))
+		a.mu.Unlock()
+	}
 	reply := rpc.Reply{ContentType: in.ContentType}
 	if len(a.program) == 0 {
 		reply.Payload, reply.Context = in.Payload, in.Context
 		return reply, nil
 	}
-	input := in.Payload
-	if a.oslo && input == nil {
-		input = []byte("{}")
+	out, err := a.run(ctx, in)
+	if err != nil {
+		return reply, err
 	}
+	reply.Payload = out
+	if a.oslo {
+		if _, err := oslo.ParseRaw(out); err != nil {
+			reply.Payload = oslo.String(string(out))
+		}
+	}
+	return reply, nil
+}
+
+// run runs the program for a request and returns what it prints.
+func (a *answerer) run(ctx context.Context, in *rpc.Incoming) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, a.program[0], a.program[1:]...)
-	cmd.Stdin = bytes.NewReader(input)
+	cmd.Stdin = bytes.NewReader(in.Payload)
 	cmd.Env = append(cmd.Environ(), "ROUTER_METHOD="+in.Method)
+	if a.oslo {
+		values, err := oslo.Marshal(in.Context)
+		if err != nil {
+			return nil, err
+		}
+		namespace := ""
+		if in.Namespace != nil {
+			namespace = *in.Namespace
+		}
+		cmd.Env = append(cmd.Env, "ROUTER_NAMESPACE="+namespace, "ROUTER_VERSION="+in.Version, "ROUTER_CONTEXT="+string(values))
+	}
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil {
-		return reply, &rpc.RemoteError{Class: "ProgramFailed", Module: "router", Message: strings.TrimSpace(err.Error() + ": " + errOut.String())}
+		return nil, &rpc.RemoteError{Class: "ProgramFailed", Module: "router", Message: strings.TrimSpace(err.Error() + ": " + errOut.String())}
 	}
-	reply.Payload = bytes.TrimRight(out.Bytes(), "\n")
-	if a.oslo && !json.Valid(reply.Payload) {
-		text, err := json.Marshal(string(reply.Payload))
-		if err != nil {
-			return reply, err
-		}
-		reply.Payload = text
+	return bytes.TrimRight(out.Bytes(), "\n"), nil
+}
+
+// requestLine says on one line what a request wants.
+func requestLine(in *rpc.Incoming) string {
+	kind := "cast"
+	if in.Ticket.Wanted() {
+		kind = "call"
 	}
-	return reply, nil
+	line := kind + " " + in.Method
+	if in.Namespace != nil {
+		line += " in " + *in.Namespace
+	}
+	if in.Version != "" {
+		line += " " + in.Version
+	}
+	return fmt.Sprintf("%s: %.1000s", line, in.Payload)
 }
