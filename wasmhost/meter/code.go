@@ -15,13 +15,6 @@ const RunLength = 8 * UnitWeight
 // that cost one unit.
 const localsPerUnit = 64
 
-// Metered code may not exceed maxGrowth times the module plus growthSlack bytes,
-// so that a module of nothing but empty loops cannot multiply its size.
-const (
-	maxGrowth   = 2
-	growthSlack = 64 << 10
-)
-
 // frame is one open block of the function at hand. Its counts are the weight of
 // the instructions since the last charge on the dearest path to a place.
 type frame struct {
@@ -55,11 +48,18 @@ type coder struct {
 	out     []byte   // its rewritten code
 	charge  []byte   // the code that charges for a run in it
 	units   int      // where in charge the price stands, one byte
-	code    []byte   // an instruction
+	op      []byte   // an instruction
 
-	features feature         // of all functions so far
-	limits   [classes]uint32 // see setLimits
-	ahead    int             // bytes that loops may still be read ahead
+	limits [classes]uint32 // see setLimits
+	ahead  int             // bytes that loops may still be read ahead
+
+	// Of all functions so far:
+	function int           // the index of the last
+	spent    time.Duration // see compileTime
+	found    findings
+	code     []byte // the rewritten bodies
+	most     int    // bytes that may be in code
+	room     int    // bytes that it should have room for beyond that
 
 	// Of the function at hand:
 	locals  uint64 // parameters included
@@ -74,46 +74,6 @@ type coder struct {
 	due     uint32 // run at the places where the function ends
 	leading bool   // nothing but plain instructions came before
 	first   int    // where in out the price of the loop stands that every call enters, or 0
-}
-
-// codeSection rewrites all function bodies into m.code, with room for the rest of
-// the module on both sides.
-func (m *module) codeSection(r *reader) {
-	n := r.count("function bodies", 3, -1, "")
-	if n != m.defined {
-		malformed(r.pos, "%d function bodies for %d declared functions", n, m.defined)
-	}
-	m.info.CodeSize = r.remaining()
-	m.room = m.roomBeforeCode()
-	c := &coder{m: m, ahead: aheadFactor*r.remaining() + aheadSlack}
-	most := m.room + maxGrowth*len(m.in) + growthSlack
-	after := len(m.in) - len(r.b)
-	m.code = make([]byte, m.room, m.room+len(r.b)-r.pos+(len(r.b)-r.pos)/8+after+512)
-	var spent time.Duration
-	for i := range n {
-		m.function = m.importedFuncs + i
-		at := r.pos
-		body := r.bytes("function body")
-		if len(body) > m.limits.BodySize {
-			overLimit(at, "bytes of function body", uint64(len(body)), m.limits.BodySize, "BodySize", "split the function")
-		}
-		c.rewrite(&reader{b: r.b[:r.pos], pos: r.pos - len(body)}, m.types[m.funcTypes[m.function]])
-		size := len(c.head) + len(c.out)
-		need := len(m.code) + 5 + size
-		if need > most {
-			overGrowth(at, need-m.room, most-m.room)
-		}
-		if need > cap(m.code) { // rare, and then once
-			m.code = append(make([]byte, 0, most+after+512), m.code...)
-		}
-		m.code = append(append(appendU32(m.code, uint32(size)), c.head...), c.out...)
-		if spent += c.compileTime(); spent > m.limits.CompileTime {
-			overTime(at, spent, m.limits.CompileTime)
-		}
-	}
-	m.function = -1
-	m.features |= c.features
-	r.done()
 }
 
 // rewrite decodes one body, the size not included, and leaves its metered form
@@ -149,7 +109,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			c.run = 0
 			c.blocks++
 			c.divide(p)
-			m.info.ChargePoints++
+			c.found.charges++
 		}
 		c.run += uint32(info.weight)
 		used |= info.feature
@@ -197,7 +157,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 					malformed(p, "%d bytes after the end of the function", len(b)-p)
 				}
 				c.out = append(out, b[from:p]...)
-				c.features |= used
+				c.found.features |= used
 				c.begin(b[start:], declared)
 				return
 			}
@@ -235,8 +195,8 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 			}
 			switch {
 			case len(c.tries) > 0 && info.shape == shapeCall:
-				c.code = appendU32(append(c.code[:0], op), moved)
-				out = c.guarded(append(out, b[from:at]...), m.funcTypes[i], at, c.code)
+				c.op = appendU32(append(c.op[:0], op), moved)
+				out = c.guarded(append(out, b[from:at]...), m.funcTypes[i], at, c.op)
 				from = p
 			case moved != i:
 				out = append(append(out, b[from:at]...), op)
@@ -275,7 +235,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 		case shapeMemGrow:
 			p = m.skipMemory(b, p)
 			out = append(append(out, b[from:at]...), opCall)
-			out = appendU32(out, m.helper(helperGrow))
+			out = appendU32(out, c.helper(helperGrow))
 			from = p
 		case shapeSelectTyped:
 			p = skipSelectType(b, p)
@@ -294,7 +254,7 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 				c.height++
 			}
 			if charged != helperNone {
-				out = m.appendCallHelper(append(out, b[from:at]...), charged)
+				out = c.appendCallHelper(append(out, b[from:at]...), charged)
 				from = at
 			}
 			if charged == helperFill || charged == helperCopy {
@@ -331,7 +291,7 @@ func (c *coder) begin(body []byte, declared uint64) {
 		return
 	}
 	c.head = c.m.appendCharge(c.head, units+declared/localsPerUnit, uint32(c.locals))
-	c.m.info.ChargePoints++
+	c.found.charges++
 }
 
 // readLocals checks the local declarations and returns how many locals they

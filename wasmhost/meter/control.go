@@ -97,7 +97,7 @@ func (c *coder) open(kind shape, typ typeInfo, at int) {
 	if kind == shapeLoop {
 		blocks++ // the if of its charge
 		c.run = 0
-		c.m.info.ChargePoints++
+		c.found.charges++
 	}
 	c.addBlocks(blocks, at)
 	if limit := c.m.limits.Depth; len(c.frames) > limit {

@@ -100,7 +100,7 @@ func (c *coder) openTry(out, b []byte, p int) ([]byte, int) {
 	if n > 0 {
 		c.tries = append(c.tries, first)
 	}
-	c.m.info.Exceptions = true
+	c.found.exceptions = true
 	return out, p
 }
 
@@ -132,7 +132,7 @@ func (c *coder) readClause(b []byte, p int) int {
 		malformed(at, "catch clause whose label takes other values than it hands on")
 	}
 	if cl.kind&catchRef != 0 {
-		m.info.ExceptionRefs = true
+		c.found.exceptionRefs = true
 	}
 	cl.target = uint32(len(c.frames)-1) - depth
 	c.clauses = append(c.clauses, cl)
@@ -188,7 +188,7 @@ func (c *coder) guarded(out []byte, typ uint32, at int, code []byte) []byte {
 	c.needTargets(n, at)
 	c.addBlocks(n+1, at)
 	c.divide(at)
-	out = append(m.appendCallHelper(out, helperException), opTryTable)
+	out = append(c.appendCallHelper(out, helperException), opTryTable)
 	out = appendU32(appendS64(out, int64(typ)), uint32(n))
 	for cl := range c.handlers {
 		out = append(out, cl.kind)
@@ -206,9 +206,9 @@ func (c *coder) guardedIndirect(out []byte, typ uint32, at int, code []byte) []b
 	index := uint32(c.locals) + 1
 	c.indexed = true
 	out = appendU32(append(out, opLocalSet), index)
-	c.code = appendU32(append(c.code[:0], opLocalGet), index)
-	c.code = append(c.code, code...)
-	return c.guarded(out, typ, at, c.code)
+	c.op = appendU32(append(c.op[:0], opLocalGet), index)
+	c.op = append(c.op, code...)
+	return c.guarded(out, typ, at, c.op)
 }
 
 // throw writes a throw or throw_ref and returns the position after it.
@@ -222,11 +222,11 @@ func (c *coder) throw(out, b []byte, at int) ([]byte, int) {
 		typ = m.tags[tag]
 		c.carry(4*m.types[typ].values(), at) // all of them are spilled for a call, and stored
 	} else {
-		typ = m.exnType()
+		typ = c.exnType()
 	}
-	m.info.Exceptions = true
+	c.found.exceptions = true
 	if len(c.tries) == 0 {
-		out = m.appendCallHelper(out, helperException)
+		out = c.appendCallHelper(out, helperException)
 	}
 	out = append(c.guarded(out, typ, at, b[at:p]), opUnreachable)
 	c.depart()
@@ -234,7 +234,7 @@ func (c *coder) throw(out, b []byte, at int) ([]byte, int) {
 }
 
 // exnType returns the type (exnref) -> () of the metered module.
-func (m *module) exnType() uint32 {
-	m.exnTyped = true
-	return uint32(len(m.types)) + 3
+func (c *coder) exnType() uint32 {
+	c.found.exnTyped = true
+	return uint32(len(c.m.types)) + 3
 }

@@ -50,6 +50,21 @@ func seeds(f *testing.F) {
 	}
 }
 
+// FuzzChunks wants the same of any input however many goroutines share it.
+func FuzzChunks(f *testing.F) {
+	seeds(f)
+	for _, tt := range refusals() {
+		if len(tt.wasm) < 1<<12 {
+			f.Add(tt.wasm)
+		}
+	}
+	f.Fuzz(func(t *testing.T, wasm []byte) {
+		if diff := sharedDiffers(wasm, fuzzLimits, 1+len(wasm)%64, 3); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
 // FuzzInstrument wants three things of any input: no panic, memory in proportion
 // to the input, and no work without pay: whatever is accepted and compiles, each
 // of its functions ends when the budget does.

@@ -4,14 +4,17 @@ package meter
 // operation or an exception.
 type helperKind uint8
 
+// The kinds, in the order in which they are appended. Those that are used less
+// come last, because one that is not used is there, empty, if one after it is.
 const (
-	helperNone      helperKind = iota
-	helperBytes                // charges for n bytes of memory, returns n
-	helperElements             // charges for n table elements, returns n
-	helperGrow                 // grows the memory by n pages and charges, returns the result
-	helperException            // charges for a throw or a handler and calls the fuel function
-	helperFill                 // memory.fill in pieces
-	helperCopy                 // memory.copy in pieces
+	helperCopy      helperKind = iota // memory.copy in pieces
+	helperFill                        // memory.fill in pieces
+	helperGrow                        // grows the memory by n pages and charges, returns the result
+	helperBytes                       // charges for n bytes of memory, returns n
+	helperElements                    // charges for n table elements, returns n
+	helperException                   // charges for a throw or a handler and calls the fuel function
+	helpers                           // how many there are
+	helperNone      = helpers
 )
 
 // name is what a trace calls the helper.
@@ -37,37 +40,38 @@ const (
 	pagesShift    = 10 // 1024 units a page
 )
 
+// firstHelper is the index of the first helper in the metered module.
+func (m *module) firstHelper() uint32 { return uint32(len(m.funcTypes)) + 1 }
+
 // helper returns the index of a helper in the metered module and has it added.
-func (m *module) helper(k helperKind) uint32 {
-	base := uint32(len(m.funcTypes)) + 1
-	for i, have := range m.helpers {
-		if have == k {
-			return base + uint32(i)
-		}
-	}
-	m.helpers = append(m.helpers, k)
-	return base + uint32(len(m.helpers)) - 1
+func (c *coder) helper(k helperKind) uint32 {
+	c.found.used[k] = true
+	c.found.helpers = max(c.found.helpers, k+1)
+	return c.m.firstHelper() + uint32(k)
 }
 
 // helperType returns the type of a helper in the metered module: that of the
 // fuel function, (i32) -> (i32), or (i32 i32 i32) -> ().
 func (m *module) helperType(k helperKind) uint32 {
-	switch k {
-	case helperException:
+	switch {
+	case !m.found.used[k], k == helperException:
 		return uint32(len(m.types))
-	case helperFill, helperCopy:
+	case k == helperFill, k == helperCopy:
 		return uint32(len(m.types)) + 2
 	}
 	return uint32(len(m.types)) + 1
 }
 
-func (m *module) appendCallHelper(dst []byte, k helperKind) []byte {
-	return appendU32(append(dst, opCall), m.helper(k))
+func (c *coder) appendCallHelper(dst []byte, k helperKind) []byte {
+	return appendU32(append(dst, opCall), c.helper(k))
 }
 
 // appendHelper appends the body of a helper, its size included. Local 0 is the
 // operand, 1 an i32, 2 an i32 and 3 an i64.
 func (m *module) appendHelper(dst []byte, k helperKind) []byte {
+	if !m.found.used[k] {
+		return append(dst, 2, 0, opEnd)
+	}
 	if k == helperException {
 		body := m.appendCharge([]byte{1, 1, byte(I64)}, exceptionUnits, 0)
 		body = append(appendU32(append(body, opCall), uint32(m.importedFuncs)), opEnd)

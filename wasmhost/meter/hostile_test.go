@@ -67,7 +67,7 @@ type refusal struct {
 	want   string
 }
 
-func TestRefusals(t *testing.T) {
+func refusals() []refusal {
 	huge := []byte{0xff, 0xff, 0xff, 0xff, 0x0f}
 	typed := func() bin { return header().section(secType, vector([]byte{0x60, 0, 0})) }
 	tests := []refusal{
@@ -174,7 +174,11 @@ func TestRefusals(t *testing.T) {
 			tests = append(tests, refusal{fmt.Sprintf("%d %s", n, s.what), header().section(s.id, appendU32(nil, n)), ErrMalformed, fmt.Sprintf("%d %s announced", n, s.what)})
 		}
 	}
-	for _, tt := range tests {
+	return tests
+}
+
+func TestRefusals(t *testing.T) {
+	for _, tt := range refusals() {
 		t.Run(tt.name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

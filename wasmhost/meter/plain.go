@@ -1,5 +1,10 @@
 package meter
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // Nine of ten instructions stay as they are and end no path. What kind they are
 // follows no pattern that a processor could guess, so the loop over them does not
 // branch on it: a table says how long each is when its immediates take one byte
@@ -24,9 +29,14 @@ const (
 type plainInfo struct {
 	counts uint64 // its weight, and what it pushes in the upper half
 	class  plainClass
-	size   uint8 // in bytes, with immediates of one byte each
-	more   uint8 // the bit of the second immediate that says that it goes on
+	size   uint8  // in bytes, with immediates of one byte each
+	most   uint8  // in bytes, with the last immediate one byte less than it may have
+	more   uint64 // in a word that begins with it, the bit of the second immediate that says that it goes on
+	ends   uint64 // the bits of the last immediate that say so
 }
+
+// wordEnds has the bit of each byte that says that an integer goes on.
+const wordEnds = 0x8080808080808080
 
 var plainOpcodes = func() (t [256]plainInfo) {
 	for op, info := range opcodes {
@@ -40,11 +50,11 @@ var plainOpcodes = func() (t [256]plainInfo) {
 		case info.shape == shapeGlobal:
 			p.class, p.size = classGlobal, 2
 		case info.shape == shapeMemArg:
-			p.class, p.size, p.more = classAlign, 3, 0x80
+			p.class, p.size, p.most, p.more, p.ends = classAlign, 3, 6, 0x80<<16, wordEnds&^0xffff
 		case info.shape == shapeI32Const:
-			p.class, p.size = classI32, 2
+			p.class, p.size, p.most, p.ends = classI32, 2, 5, wordEnds&^0xff
 		case info.shape == shapeI64Const:
-			p.class, p.size = classI64, 2
+			p.class, p.size, p.most, p.ends = classI64, 2, 8, wordEnds&^0xff
 		}
 		t[op] = p
 	}
@@ -79,21 +89,29 @@ func (c *coder) plain(b []byte, p int) int {
 	}
 }
 
-// skipShort skips plain instructions with immediates of one byte each, up to
-// RunLength. It calls nothing, so that all it needs is in registers.
+// skipShort skips plain instructions with short immediates, up to RunLength, as
+// long as a word of the code is left. It calls nothing, so that all it needs is in
+// registers.
 //
 //go:noinline
 func skipShort(b []byte, p int, counts uint64, limits *[classes]uint32) (int, uint64) {
-	rest := b[p:]
-	for len(rest) > 3 && uint32(counts) < RunLength {
-		info := &plainOpcodes[rest[0]]
-		if uint32(rest[1]) >= limits[info.class%classes] || rest[2]&info.more != 0 {
+	for p <= len(b)-8 && uint32(counts) < RunLength {
+		word := binary.LittleEndian.Uint64(b[p:])
+		info := &plainOpcodes[byte(word)]
+		if uint32(byte(word>>8)) < limits[info.class%classes] && word&info.more == 0 {
+			counts += info.counts
+			p += int(info.size)
+			continue
+		}
+		// Any integer of less than the greatest number of bytes is well-formed.
+		last := bits.TrailingZeros64(^word&info.ends) / 8
+		if last >= int(info.most) || byte(word>>8) >= 32 && info.class == classAlign {
 			break
 		}
 		counts += info.counts
-		rest = rest[info.size&3:]
+		p += last + 1
 	}
-	return len(b) - len(rest), counts
+	return p, counts
 }
 
 // skipLong skips immediates of any size. It returns 0 for instructions that plain

@@ -1,6 +1,9 @@
 package meter
 
-import "fmt"
+import (
+	"fmt"
+	"runtime"
+)
 
 // span is a range of the module, the payload of a section.
 type span struct{ from, to int }
@@ -29,12 +32,14 @@ type globalInfo struct {
 
 // module is what the sections read so far have told, and what has been rewritten.
 type module struct {
-	in     []byte
-	limits Limits
-	info   Module
+	in        []byte
+	limits    Limits
+	chunkSize int // chunkSize, but for tests
+	workers   int
+	info      Module
 
-	section  string // being read, for errors
-	function int    // whose body is being read, -1 for none
+	section string // being read, for errors
+	coder   *coder // that of the code section, while it is being read
 
 	span    [secEnd]span
 	types   []typeInfo
@@ -56,6 +61,7 @@ type module struct {
 	dataCount int // of the data count section, -1 for none
 
 	features  feature
+	found     findings
 	code      []byte // metered bodies, after the room for what stands before them
 	room      int
 	globalSec []byte // rewritten entries
@@ -63,8 +69,6 @@ type module struct {
 	nameMap   []byte // rewritten function names
 	nameCount int
 	named     bool // a name section was seen
-	helpers   []helperKind
-	exnTyped  bool // the type (exnref) -> () is needed
 }
 
 type exportEntry struct {
@@ -73,7 +77,10 @@ type exportEntry struct {
 }
 
 func newModule(in []byte, limits Limits) *module {
-	return &module{in: in, limits: limits, function: -1, start: -1, dataCount: -1, values: singleTypes}
+	return &module{
+		in: in, limits: limits, chunkSize: chunkSize, workers: min(maxWorkers, runtime.GOMAXPROCS(0)),
+		start: -1, dataCount: -1, values: singleTypes,
+	}
 }
 
 // singleTypes holds every value type at the place of its code. It has no spare
@@ -88,8 +95,8 @@ var singleTypes = func() []ValueType {
 
 // where says which part of the module an error is in.
 func (m *module) where() string {
-	if m.function >= 0 {
-		return fmt.Sprintf("%s: function %d", m.section, m.function)
+	if m.coder != nil {
+		return fmt.Sprintf("%s: function %d", m.section, m.coder.function)
 	}
 	return m.section
 }
@@ -114,6 +121,9 @@ func (m *module) finishInfo() {
 	m.info.Globals = len(m.globals)
 	m.info.Tags = len(m.tags)
 	m.info.FunctionNames = m.nameCount
+	m.info.ChargePoints = m.found.charges
+	m.info.Exceptions, m.info.ExceptionRefs = m.found.exceptions, m.found.exceptionRefs
+	m.features |= m.found.features
 	for _, t := range m.types {
 		if t.results > 1 {
 			m.features |= featureMultiValue

@@ -4,8 +4,8 @@ package meter
 func (m *module) write() []byte {
 	before := m.writeBeforeCode()
 	out := m.code
-	if bodies := uint32(m.defined + len(m.helpers)); bodies > 0 {
-		for _, k := range m.helpers {
+	if bodies := uint32(m.defined + int(m.found.helpers)); bodies > 0 {
+		for k := range m.found.helpers {
 			out = m.appendHelper(out, k)
 		}
 		before = appendU32(append(before, secCode), uint32(sizeU32(bodies)+len(out)-m.room))
@@ -41,7 +41,7 @@ func (m *module) writeBeforeCode() []byte {
 		0x60, 1, byte(I32), 1, byte(I32), // of helpers
 		0x60, 3, byte(I32), byte(I32), byte(I32), 0, // of helpers that work in pieces
 	}, 3
-	if m.exnTyped {
+	if m.found.exnTyped {
 		types, added = append(types, 0x60, 1, byte(ExnRef), 0), 4
 	}
 	out = m.appendVector(out, secType, len(m.types), m.body(secType), types, added)
@@ -51,10 +51,10 @@ func (m *module) writeBeforeCode() []byte {
 	out = m.appendVector(out, secImport, len(m.info.Imports), m.body(secImport), fuel, 1)
 
 	var helperTypes []byte
-	for _, k := range m.helpers {
+	for k := range m.found.helpers {
 		helperTypes = appendU32(helperTypes, m.helperType(k))
 	}
-	out = m.appendVector(out, secFunction, m.defined, m.body(secFunction), helperTypes, len(m.helpers))
+	out = m.appendVector(out, secFunction, m.defined, m.body(secFunction), helperTypes, int(m.found.helpers))
 
 	var tables []byte
 	for _, t := range m.tables[m.importedTables:] {
@@ -124,11 +124,14 @@ func (m *module) writeNames() []byte {
 		return nil
 	}
 	names := m.nameMap
-	for i, k := range m.helpers {
-		names = appendU32(names, uint32(len(m.funcTypes)+1+i))
-		names = appendName(names, k.name())
+	count := uint32(m.nameCount) + 1
+	for k := range m.found.helpers {
+		if m.found.used[k] {
+			names = appendU32(names, m.firstHelper()+uint32(k))
+			names = appendName(names, k.name())
+			count++
+		}
 	}
-	count := uint32(m.nameCount + 1 + len(m.helpers))
 	part := appendU32([]byte{1}, uint32(sizeU32(count)+len(names)))
 	part = append(appendU32(part, count), names...)
 	return appendSection(nil, secCustom, append(appendName(nil, "name"), part...))
