@@ -228,7 +228,7 @@ func (it *notice) rest(ctx context.Context, again func()) {
 		case <-ctx.Done():
 		}
 		l.counters.resting.Add(-1)
-		if ctx.Err() != nil || time.Since(it.since) > MaxHold || !it.live() {
+		if ctx.Err() != nil || time.Since(it.since) > MaxHold {
 			it.giveBack()
 			return
 		}
