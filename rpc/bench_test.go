@@ -63,7 +63,7 @@ func BenchmarkListen(b *testing.B) {
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			l, err := rpc.NewNotificationListener(rpc.NotificationListenerConfig{
-				Listener: broker, Declare: declare(broker), Format: rpc.Oslo{}, Targets: []rpc.NotificationTarget{{Topic: topic}}, BatchSize: size,
+				Listener: broker, Declare: broker.Declare, Format: rpc.Oslo{}, Targets: []rpc.NotificationTarget{{Topic: topic}}, BatchSize: size,
 				BatchTimeout: 10 * time.Millisecond,
 				Endpoints: []rpc.NotificationEndpoint{{Priorities: []string{"info"}, Batch: func(_ context.Context, batch []*rpc.Notification) error {
 					if left.Add(-int64(len(batch))) <= 0 {
@@ -103,7 +103,7 @@ func benchBroker(b *testing.B) *amqp.Broker {
 
 func benchNotifier(b *testing.B, topic string) *rpc.Notifier {
 	broker := benchBroker(b)
-	client, err := rpc.NewClient(rpc.ClientConfig{Sender: broker.Sender(b.Name()), Declare: declare(broker), Format: rpc.Oslo{}})
+	client, err := rpc.NewClient(rpc.ClientConfig{Sender: broker.Sender(b.Name()), Declare: broker.Declare, Format: rpc.Oslo{}})
 	if err != nil {
 		b.Fatal(err)
 	}

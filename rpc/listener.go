@@ -97,10 +97,15 @@ func (l *NotificationListener) declare(ctx context.Context, sources []router.Sou
 	if l.cfg.DeadLetter == "" {
 		return nil
 	}
-	if err := l.cfg.Declare(ctx, Topology{Queues: []Queue{{Name: l.cfg.DeadLetter, Durable: true}}}); err != nil {
+	if err := l.cfg.Declare(ctx, l.letterBox()); err != nil {
 		return fmt.Errorf("rpc: declare the queue of dead letters: %w", err)
 	}
 	return nil
+}
+
+// letterBox is what dead letters need. An operator may have made the queue.
+func (l *NotificationListener) letterBox() Topology {
+	return Topology{Queues: []Queue{{Name: l.cfg.DeadLetter, Durable: true, Shared: true}}}
 }
 
 // Listen declares the queues, if it is given how, and hands over what comes to

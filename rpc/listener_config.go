@@ -103,14 +103,16 @@ type NotificationListenerConfig struct {
 	// Layout is how what is declared is named and made.
 	Layout Layout
 	// Prefetch is how many notifications of each queue are in hand at once, at
-	// most 65535. The default is 64, and at least two batches.
+	// most 65535. The default is that of the Layout, or else 64, and at least
+	// two batches.
 	Prefetch int
 
 	// Workers bounds how many handlers run at once. The default is 1, which
 	// keeps the order of each queue, save that what failed comes later.
 	Workers int
 	// BatchSize is how many notifications of one priority are collected before
-	// they are handed over. The default is 1.
+	// they are handed over. The default is 1. It is at most the Prefetch: that
+	// of the Layout lowers it.
 	BatchSize int
 	// BatchTimeout is for how long they are collected. The default is 1 s.
 	BatchTimeout time.Duration
@@ -157,6 +159,10 @@ func (c NotificationListenerConfig) withDefaults() NotificationListenerConfig {
 	}
 	set(&c.Workers, DefaultNotificationWorkers)
 	set(&c.BatchSize, 1)
+	if c.Prefetch == 0 && c.Layout.Prefetch > 0 {
+		c.Prefetch = c.Layout.Prefetch
+		c.BatchSize = min(c.BatchSize, c.Prefetch)
+	}
 	set(&c.Prefetch, min(max(DefaultNotificationPrefetch, 2*c.BatchSize), maxPrefetch))
 	set(&c.Duplicates, DefaultDuplicates)
 	setTime(&c.BatchTimeout, DefaultBatchTimeout)

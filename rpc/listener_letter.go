@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/wasmrouter/router/router"
@@ -33,7 +34,11 @@ func (it *notice) giveUp(ctx, work context.Context, reason string, err error) {
 func (it *notice) bury(ctx, work context.Context) {
 	l := it.run.l
 	env := it.letter()
-	err := l.cfg.Client.Send(work, router.Target{Kind: router.TargetQueue, Queue: l.cfg.DeadLetter}, &env)
+	target := router.Target{Kind: router.TargetQueue, Queue: l.cfg.DeadLetter}
+	err := l.cfg.Client.Send(work, target, &env)
+	if errors.Is(err, ErrNoListener) && l.cfg.Declare != nil && l.cfg.Declare(work, l.letterBox()) == nil {
+		err = l.cfg.Client.Send(work, target, &env) // somebody had deleted the queue
+	}
 	if err == nil {
 		l.counters.deadLetters.Add(1)
 		it.settle(router.Settler.Ack)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,14 +158,24 @@ func TestADeadLetterThatIsNotTakenIsTriedAgain(t *testing.T) {
 			Endpoints: handle(func(context.Context, *rpc.Notification) error { calls++; return errNotNow }, "info"),
 		})
 		synctest.Wait()
-		b.drop("dead")
+		var full atomic.Bool
+		full.Store(true)
+		b.change(func() {
+			b.answer = func(target router.Target, _ *router.Envelope) error {
+				if full.Load() && target.Queue == "dead" {
+					return router.ErrUnsendable
+				}
+				return nil
+			}
+		})
 		b.put(infos, notice(t, "info", "1"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if acked, _, unacked := b.count(); acked != 0 || unacked != 1 || l.Stat().DeadLetters != 0 {
-			t.Errorf("without a queue: %d acknowledged, %d in hand, %+v", acked, unacked, l.Stat())
+			t.Errorf("while refused: %d acknowledged, %d in hand, %+v", acked, unacked, l.Stat())
 		}
-		b.change(func() { b.queues["dead"] = nil })
+		full.Store(false)
+		b.drop("dead") // is declared again
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if acked, _, unacked := b.count(); acked != 1 || unacked != 0 || l.Stat().DeadLetters != 1 || calls != 2 {

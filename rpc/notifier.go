@@ -39,7 +39,8 @@ type NotifierConfig struct {
 // Notifier tells whoever listens that something has happened. Each of its
 // methods returns when a queue of every topic has the notification, and
 // otherwise with an error that names the topics that did not get it: nothing
-// is swallowed. Ctx, or else the client's Timeout, bounds all of it. It is safe
+// is swallowed. The client's Retry says how often the broker is tried. What ctx
+// carries, see [WithContext], is added to the notification's Context. Ctx, or else the client's Timeout, bounds all of it. It is safe
 // for concurrent use; notifications that one goroutine sends one after the
 // other arrive in that order.
 type Notifier struct {
@@ -118,6 +119,9 @@ func (n *Notifier) Notify(ctx context.Context, what Notification) error {
 
 func (n *Notifier) notify(ctx context.Context, priority string, what Notification) error {
 	what.Priority = priority
+	if more, _ := ctx.Value(contextKey{}).(map[string]any); more != nil {
+		what.Context = merge(what.Context, more)
+	}
 	if what.PublisherID == "" {
 		what.PublisherID = n.cfg.PublisherID
 	}

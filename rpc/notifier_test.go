@@ -150,6 +150,25 @@ func TestANotifierWithoutQueuesSaysThatNobodyListens(t *testing.T) {
 	})
 }
 
+func TestANotifierSendsTheContextOfCtx(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		n := newNotifier(t, rpc.NotifierConfig{Client: newClient(t, b), PublisherID: "p"})
+		own := map[string]any{"user": "u1", "tenant": "t1"}
+		if err := n.Info(rpc.WithContext(t.Context(), map[string]any{"user": "u2"}), rpc.Notification{EventType: "e", Context: own}); err != nil {
+			t.Fatal(err)
+		}
+		want := []map[string]any{{"user": "u2", "tenant": "t1"}}
+		var got []map[string]any
+		for _, n := range b.notifications(t, "notify:openstack/notifications.info") {
+			got = append(got, n.Context)
+		}
+		if diff := cmp.Diff(want, got); diff != "" || own["user"] != "u1" {
+			t.Errorf("(-want +got):\n%s%v", diff, own)
+		}
+	})
+}
+
 func TestANotifierReportsAnUnreachableBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()

@@ -188,8 +188,8 @@ func decode(payload []byte, result any) error {
 
 type contextKey struct{}
 
-// WithContext returns a ctx with which a [Remote] sends these entries, besides
-// those that ctx has already and that the Remote's Context has; the newest of a
+// WithContext returns a ctx with which a [Remote] or [Notifier] sends these entries,
+// besides those that ctx has already and that its own Context has; the newest of a
 // name counts. The map must not be changed afterwards.
 func WithContext(ctx context.Context, entries map[string]any) context.Context {
 	if old, _ := ctx.Value(contextKey{}).(map[string]any); old != nil {
