@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/wasmrouter/router/router"
 )
 
 // declare declares t on c, all of it, and returns what failed, in words.
@@ -61,7 +63,11 @@ func (d *declarer) do(object string, call func(*amqp091.Channel) error) error {
 		return nil
 	}
 	d.lost = d.c.lib.IsClosed()
-	return explain(err, object)
+	err = explain(err, object)
+	if d.lost && !IsRefusal(err) {
+		return fmt.Errorf("%w: %w", router.ErrDisconnected, err) // worth another try
+	}
+	return err
 }
 
 func (d *declarer) exchange(x Exchange) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,19 +15,39 @@ import (
 	"github.com/wasmrouter/router/rpc"
 )
 
+// record is what a handler got. It is safe for concurrent use.
+type record struct {
+	mu   sync.Mutex // protects list
+	list []string
+}
+
+// add appends what, and returns how many there are.
+func (r *record) add(what string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, what)
+	return len(r.list)
+}
+
+func (r *record) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.list)
+}
+
 // batches is a handler that remembers what it got, as text, and answers with
 // answer.
-func batches(got *[]string, answer func(try int, batch []string) error) rpc.BatchHandler {
+func batches(got *record, answer func(try int, batch []string) error) rpc.BatchHandler {
 	return func(_ context.Context, batch []*rpc.Notification) error {
 		var list []string
 		for _, n := range batch {
 			list = append(list, string(n.Payload))
 		}
-		*got = append(*got, fmt.Sprint(batch[0].Priority, list))
+		try := got.add(fmt.Sprint(batch[0].Priority, list))
 		if answer == nil {
 			return nil
 		}
-		return answer(len(*got), list)
+		return answer(try, list)
 	}
 }
 
@@ -39,28 +60,28 @@ func sortedBatch(s string) string {
 func TestBatchesAreOfOnePriorityAndBoundedInSizeAndTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()
-		var got []string
+		var heard record
 		l, _ := listen(t, b, rpc.NotificationListenerConfig{
 			Pool: "pool", BatchSize: 3, BatchTimeout: 5 * time.Second,
-			Endpoints: []rpc.NotificationEndpoint{{Batch: batches(&got, nil)}},
+			Endpoints: []rpc.NotificationEndpoint{{Batch: batches(&heard, nil)}},
 		})
 		synctest.Wait()
 		for i, priority := range []string{"info", "warn", "info", "INFO", "info"} {
 			b.put("pool", notice(t, priority, fmt.Sprint(i)))
 		}
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"info[0 2 3]"}, got); diff != "" {
+		if diff := cmp.Diff([]string{"info[0 2 3]"}, heard.all()); diff != "" {
 			t.Errorf("when full (-want +got):\n%s", diff)
 		}
 		time.Sleep(4 * time.Second)
 		b.put("pool", notice(t, "info", "5"))
 		synctest.Wait()
-		if len(got) != 1 {
+		if got := heard.all(); len(got) != 1 {
 			t.Errorf("early: %v", got)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if len(got) != 3 || got[1] != "warn[1]" && got[2] != "warn[1]" || got[1] != "info[4 5]" && got[2] != "info[4 5]" {
+		if got := heard.all(); len(got) != 3 || got[1] != "warn[1]" && got[2] != "warn[1]" || got[1] != "info[4 5]" && got[2] != "info[4 5]" {
 			t.Errorf("in time: %v", got)
 		}
 		if acked, _, unacked := b.count(); acked != 6 || unacked != 0 || l.Stat().Handled != 6 {
@@ -83,9 +104,9 @@ func TestABatchFailsInPartOrWhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker()
-				var got []string
+				var heard record
 				listen(t, b, rpc.NotificationListenerConfig{BatchSize: 4, Endpoints: []rpc.NotificationEndpoint{{
-					Priorities: []string{"info"}, Batch: batches(&got, func(try int, _ []string) error {
+					Priorities: []string{"info"}, Batch: batches(&heard, func(try int, _ []string) error {
 						if try == 1 {
 							return c.err
 						}
@@ -98,6 +119,7 @@ func TestABatchFailsInPartOrWhole(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
+				got := heard.all()
 				if len(got) == 2 { // the rests end together, in any order
 					got[1] = sortedBatch(got[1])
 				}
@@ -115,7 +137,8 @@ func TestABatchFailsInPartOrWhole(t *testing.T) {
 func TestEndpointsOfBothKindsShareABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()
-		var got, single []string
+		var heard record
+		var single []string
 		listen(t, b, rpc.NotificationListenerConfig{BatchSize: 3, Endpoints: []rpc.NotificationEndpoint{
 			{Priorities: []string{"info"}, Handle: func(_ context.Context, n *rpc.Notification) error {
 				single = append(single, string(n.Payload))
@@ -124,7 +147,7 @@ func TestEndpointsOfBothKindsShareABatch(t *testing.T) {
 				}
 				return nil
 			}},
-			{Priorities: []string{"info"}, Filter: rpc.NotificationFilter{EventType: "e"}, Batch: batches(&got, nil)},
+			{Priorities: []string{"info"}, Filter: rpc.NotificationFilter{EventType: "e"}, Batch: batches(&heard, nil)},
 		}})
 		synctest.Wait()
 		other := func(n *rpc.Notification) { n.EventType = "other" }
@@ -136,7 +159,7 @@ func TestEndpointsOfBothKindsShareABatch(t *testing.T) {
 		if diff := cmp.Diff([]string{"1", "2", "3", "2"}, single); diff != "" {
 			t.Errorf("one by one (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]string{"info[1]", "info[2]"}, got); diff != "" {
+		if diff := cmp.Diff([]string{"info[1]", "info[2]"}, heard.all()); diff != "" {
 			t.Errorf("the other (-want +got):\n%s", diff)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,13 +22,13 @@ const infos = "notifications.info"
 func TestAFailedNotificationComesAgainWithoutSpinningOrBlocking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()
-		var got []string
+		var heard record
 		l, _ := listen(t, b, rpc.NotificationListenerConfig{Endpoints: handle(func(_ context.Context, n *rpc.Notification) error {
-			got = append(got, string(n.Payload))
+			try := heard.add(string(n.Payload))
 			switch {
-			case string(n.Payload) == "2" && len(got) < 5:
+			case string(n.Payload) == "2" && try < 5:
 				return errNotNow
-			case string(n.Payload) == "3" && len(got) < 7:
+			case string(n.Payload) == "3" && try < 7:
 				panic("oops")
 			}
 			return nil
@@ -37,7 +38,7 @@ func TestAFailedNotificationComesAgainWithoutSpinningOrBlocking(t *testing.T) {
 			b.put(infos, notice(t, "info", i))
 		}
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"1", "2", "3", "4"}, got); diff != "" {
+		if diff := cmp.Diff([]string{"1", "2", "3", "4"}, heard.all()); diff != "" {
 			t.Errorf("at once (-want +got):\n%s", diff)
 		}
 		if acked, requeued, unacked := b.count(); acked != 2 || requeued != 0 || unacked != 2 || l.Stat().Resting != 2 {
@@ -45,7 +46,7 @@ func TestAFailedNotificationComesAgainWithoutSpinningOrBlocking(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if len(got) != 7 || strings.Count(strings.Join(got, ""), "2") != 2 || strings.Count(strings.Join(got, ""), "3") != 3 {
+		if got := heard.all(); len(got) != 7 || strings.Count(strings.Join(got, ""), "2") != 2 || strings.Count(strings.Join(got, ""), "3") != 3 {
 			t.Errorf("later: %v", got)
 		}
 		if diff := cmp.Diff(rpc.NotificationStat{Received: 4, Handled: 4, Failed: 3, Panics: 2}, l.Stat()); diff != "" {
@@ -124,10 +125,7 @@ func TestWhatIsGivenUpOrUnreadableBecomesADeadLetter(t *testing.T) {
 		if string(bad.Body) != "no JSON" || bad.Headers()[router.HeaderReason] != "malformed" {
 			t.Errorf("unreadable: %s %v", bad.Body, bad.Headers())
 		}
-		headers := map[string]any{}
-		for k, v := range old.Headers() {
-			headers[k] = v
-		}
+		headers := maps.Clone(old.Headers())
 		if _, ok := headers[router.HeaderFirstSeen].(time.Time); !ok {
 			t.Errorf("first seen: %v", headers[router.HeaderFirstSeen])
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -163,11 +164,11 @@ func joined(errs []error) error {
 }
 
 func (e joinedError) Error() string {
-	text := e[0].Error()
-	for _, err := range e[1:] {
-		text += "; " + err.Error()
+	texts := make([]string, len(e))
+	for i, err := range e {
+		texts[i] = err.Error()
 	}
-	return text
+	return strings.Join(texts, "; ")
 }
 
 func (e joinedError) Unwrap() []error { return e }
