@@ -73,11 +73,10 @@ func begin(t *testing.T, queues []string, args ...string) *started {
 			t.Errorf("%v: code %d\n%s", args, code, errOut.Bytes())
 		}
 	})
+	g := connect(t)
 	for _, queue := range queues {
 		await(t, "a consumer of "+queue, func() (bool, string) {
-			n, err := rabbitnode.Shared(t).Eval(t.Context(), fmt.Sprintf(
-				`case rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<%q>>)) of {ok, Q} -> length(rabbit_amqqueue:consumers(Q)); _ -> 0 end`, queue))
-			return err == nil && strings.TrimSpace(n) != "0", fmt.Sprint(n, err)
+			return g.consumers(queue) > 0, "none"
 		})
 	}
 	return s
@@ -262,9 +261,10 @@ func TestTheCommandLineListensToPython(t *testing.T) {
 		t.Parallel()
 		exchange, topic := pythonServers(t)
 		heard := begin(t, nil, "listen", "--exchange", exchange, "--topic", topic, "--requests", "-o", "json")
+		g := connect(t)
 		await(t, "the copy to be bound", func() (bool, string) {
-			n, err := rabbitnode.Shared(t).Eval(t.Context(), fmt.Sprintf(`length(rabbit_binding:list_for_source(rabbit_misc:r(<<"/">>, exchange, <<"%s_fanout">>)))`, topic))
-			return n == "3", fmt.Sprint(n, err) // two servers' and the copy's
+			n := g.bound(topic + "_fanout")
+			return n == 3, fmt.Sprint(n) // two servers' and the copy's
 		})
 		for _, x := range []struct{ op, fields, want string }{
 			{"call", `"method": "who", "server": "two"`, `"message":{"method":"who","args":{},"_msg_id":`},

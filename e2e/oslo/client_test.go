@@ -52,7 +52,7 @@ func TestAGoClientGetsResultsOfAPythonServer(t *testing.T) {
 	gzip, bzip := rabbitnode.Queue(t, "gzip"), rabbitnode.Queue(t, "bzip2")
 	thePython(t).must(t, "serve", fields("exchange", exchange, "topic", gzip, "server", "one", "query", "kombu_compression=gzip"))
 	thePython(t).must(t, "serve", fields("exchange", exchange, "topic", bzip, "server", "one", "query", "kombu_compression=bzip2"))
-	c, packed := g.client(rpc.Oslo{}, exchange), g.client(rpc.Oslo{Compress: true}, exchange)
+	c, packed := g.Client(), g.client(rpc.Oslo{Compress: true})
 	all := topicOf(exchange, topic)
 	one := serverOf(exchange, topic, "one")
 	ns, old := "interop.ns", "interop.old"
@@ -114,7 +114,7 @@ func TestAGoClientGetsFailuresOfAPythonServer(t *testing.T) {
 	t.Parallel()
 	g := connect(t)
 	exchange, topic := pythonServers(t)
-	c := g.client(rpc.Oslo{}, exchange)
+	c := g.Client()
 	target := topicOf(exchange, topic)
 	ns := "interop.nowhere"
 
@@ -184,7 +184,7 @@ func TestAGoClientCastsToPythonServers(t *testing.T) {
 	g := connect(t)
 	py := thePython(t)
 	exchange, topic := pythonServers(t)
-	c := g.client(rpc.Oslo{}, exchange)
+	c := g.Client()
 	all := topicOf(exchange, topic)
 	one := serverOf(exchange, topic, "one")
 	tag := func(key string) rpc.Request {
@@ -251,7 +251,7 @@ func TestALateReplyOfAPythonServerIsDropped(t *testing.T) {
 	g := connect(t)
 	py := thePython(t)
 	exchange, topic := pythonServers(t)
-	c := g.client(rpc.Oslo{}, exchange)
+	c := g.Client()
 	one := serverOf(exchange, topic, "one")
 	key := rabbitnode.Queue(t)
 

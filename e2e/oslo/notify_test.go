@@ -34,7 +34,7 @@ func TestAPythonListenerHearsAGoNotifier(t *testing.T) {
 	py.must(t, "listen", at, everyPriority, fields("pool", topic+".pool", "key", topic+".pool."))
 	notify := func(t *testing.T, format rpc.Format, topic, priority, event, payload string) {
 		t.Helper()
-		err := g.client(format, exchange).Notify(t.Context(), notifyOf(exchange, topic, priority), rpc.Notification{
+		err := g.client(format).Notify(t.Context(), notifyOf(exchange, topic, priority), rpc.Notification{
 			MessageID: "m1", PublisherID: "go.host", EventType: event, Payload: []byte(payload),
 			Timestamp: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), Context: map[string]any{"user_id": "u1", "deep": map[string]any{"n": 1}},
 		})

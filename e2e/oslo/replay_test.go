@@ -50,8 +50,8 @@ func replay(t *testing.T, name string) (router.Envelope, string) {
 	return env, c.RoutingKey
 }
 
-// open returns the inner message.
-func open(t *testing.T, env *router.Envelope) oslo.Object {
+// inner returns the inner message.
+func inner(t *testing.T, env *router.Envelope) oslo.Object {
 	t.Helper()
 	text, err := rpc.Oslo{}.Text(env)
 	if err != nil {
@@ -70,7 +70,7 @@ func TestAGoServerAnswersWhatPythonHasSent(t *testing.T) {
 	service := newService()
 	g.serve(rpc.ServerConfig{}, "openstack", "demo", "host1", service.handler())
 	g.serve(rpc.ServerConfig{}, "openstack", "demoh", "host1", service.handler())
-	c := g.client(rpc.Oslo{}, "openstack")
+	c := g.Client()
 
 	for _, x := range []struct{ name, want string }{
 		{"01-call-request", `"result": "h\u00e9llo", "failure": null`},
@@ -83,9 +83,9 @@ func TestAGoServerAnswersWhatPythonHasSent(t *testing.T) {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
 			env, key := replay(t, x.name)
-			request := open(t, &env)
+			request := inner(t, &env)
 			queue := request.Text("_reply_q")
-			if err := g.broker.Declare(t.Context(), amqp.Topology{Queues: []amqp.Queue{{Name: queue, Arguments: map[string]any{"x-expires": int32(1800000)}}}}); err != nil {
+			if err := g.Broker().Declare(t.Context(), amqp.Topology{Queues: []amqp.Queue{{Name: queue, Arguments: map[string]any{"x-expires": int32(1800000)}}}}); err != nil {
 				t.Fatal(err)
 			}
 			replies := g.take(queue)
@@ -97,7 +97,7 @@ func TestAGoServerAnswersWhatPythonHasSent(t *testing.T) {
 			if got.ContentType != "application/json" || got.ContentEncoding != "utf-8" || got.DeliveryMode != 2 {
 				t.Errorf("%+v", got.Properties)
 			}
-			reply := open(t, &got)
+			reply := inner(t, &got)
 			if text := string(reply.Raw()); !strings.Contains(text, x.want) || reply.Text("_msg_id") != request.Text("_msg_id") || len(reply.Text("_unique_id")) != 32 {
 				t.Errorf("%s\ndoes not hold %s", text, x.want)
 			}
@@ -129,9 +129,9 @@ func TestAGoServerAnswersWhatPythonHasSent(t *testing.T) {
 func TestAGoClientReadsWhatPythonHasAnswered(t *testing.T) {
 	t.Parallel()
 	g := connect(t)
-	c := g.client(rpc.Oslo{}, "openstack")
+	c := g.Client()
 	queue := t.Name()
-	if err := g.broker.Declare(t.Context(), amqp.Topology{Queues: []amqp.Queue{{Name: queue}}}); err != nil {
+	if err := g.Broker().Declare(t.Context(), amqp.Topology{Queues: []amqp.Queue{{Name: queue}}}); err != nil {
 		t.Fatal(err)
 	}
 	requests := g.take(queue)
@@ -140,10 +140,10 @@ func TestAGoClientReadsWhatPythonHasAnswered(t *testing.T) {
 	// that call's id.
 	answer := func(t *testing.T, names ...string) {
 		request := receive(t, requests)
-		call := open(t, &request)
+		call := inner(t, &request)
 		for _, name := range names {
 			env, _ := replay(t, name)
-			reply := open(t, &env)
+			reply := inner(t, &env)
 			reply.Set("_msg_id", oslo.String(call.Text("_msg_id")))
 			env.Body = oslo.Seal(reply.Raw())
 			if err := c.Send(t.Context(), router.Target{Kind: router.TargetQueue, Queue: call.Text("_reply_q")}, &env); err != nil {
