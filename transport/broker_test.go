@@ -283,6 +283,69 @@ func TestCloseEndsAndWaits(t *testing.T) {
 	}
 }
 
+func TestNotificationsOfBothVersionsArrive(t *testing.T) {
+	ctx := testContext(t)
+	n := rabbitnode.Shared(t)
+	topic := rabbitnode.Queue(t)
+	sender := open(t, n, transport.Options{})
+	flat, err := sender.NewClient(rpc.Oslo{Flat: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, client := range []*rpc.Client{nil, flat} { // they wait for a listener
+		notifier, err := sender.Notifier(rpc.NotifierConfig{PublisherID: "p", Topics: []string{topic}, Client: client})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := notifier.Info(ctx, rpc.Notification{EventType: fmt.Sprint("event", i), Payload: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make(chan string, 10)
+	listening := open(t, n, transport.Options{})
+	l, err := listening.NotificationListener(rpc.NotificationListenerConfig{
+		Targets: []rpc.NotificationTarget{{Topic: topic}}, DeadLetter: topic + ".dead",
+		Endpoints: []rpc.NotificationEndpoint{{
+			Priorities: []string{"info"},
+			Handle: func(_ context.Context, n *rpc.Notification) error {
+				got <- n.EventType
+				return nil
+			},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan error, 1)
+	go func() { result <- l.Listen(ctx) }()
+	for i := range 2 {
+		if event := <-got; event != fmt.Sprint("event", i) {
+			t.Errorf("%s", event)
+		}
+	}
+	if err := listening.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := <-result; err != nil {
+		t.Errorf("listen: %v", err)
+	}
+	if l.Stat().Received != 2 {
+		t.Errorf("%+v", l.Stat())
+	}
+	if err := l.Listen(ctx); !errors.Is(err, rpc.ErrClosed) {
+		t.Errorf("listen after close: %v", err)
+	}
+	if _, err := listening.NewClient(rpc.Oslo{}); !errors.Is(err, rpc.ErrClosed) {
+		t.Errorf("a client after close: %v", err)
+	}
+	if _, err := listening.NotificationListener(rpc.NotificationListenerConfig{}); err == nil {
+		t.Error("a listener without endpoints")
+	}
+	if _, err := sender.Notifier(rpc.NotifierConfig{Topics: []string{strings.Repeat("t", 256)}}); err == nil {
+		t.Error("a notifier with an impossible topic")
+	}
+}
+
 func TestServersThatAreRefused(t *testing.T) {
 	tr, err := transport.Open("rabbit://", transport.Options{})
 	if err != nil {

@@ -65,7 +65,7 @@ type Options struct {
 // everything that it makes. It is safe for concurrent use.
 type Transport struct {
 	broker *amqp.Broker
-	client *rpc.Client
+	client *rpc.Client // the first of clients
 	layout rpc.Layout
 	format rpc.Format
 	opts   Options
@@ -76,6 +76,7 @@ type Transport struct {
 
 	mu      sync.Mutex // protects the fields below
 	closed  bool
+	clients []*rpc.Client
 	servers []*rpc.Server
 	running sync.WaitGroup // servers and listeners at work; added to with mu held
 }
@@ -113,18 +114,11 @@ func Open(url string, opts Options) (*Transport, error) {
 		}
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	t.client, err = rpc.NewClient(rpc.ClientConfig{
-		Sender: prompt{t.broker.Sender("client")}, Listener: t.broker, Declare: t.declare, Connect: t.broker.Connect,
-		Format: t.format, Layout: t.layout,
-		Timeout: opts.Timeout, Retry: opts.Retry, AtMostOnce: opts.AtMostOnce, Logger: opts.Logger,
-	})
-	if err != nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = t.broker.Close(ctx) // it has done nothing yet
-		return nil, fmt.Errorf("transport: %w", err)
-	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
+	if t.client, err = t.NewClient(t.format); err != nil {
+		_ = t.Close(context.Background()) // it has done nothing yet
+		return nil, err
+	}
 	return t, nil
 }
 
@@ -206,6 +200,29 @@ func (t *Transport) Ping(ctx context.Context) error {
 // it.
 func (t *Transport) Client() *rpc.Client { return t.client }
 
+// NewClient returns a client of its own for another format, such as
+// rpc.Oslo{Flat: true} for a notifier that speaks as oslo.messaging's driver
+// messaging does. The transport closes it.
+func (t *Transport) NewClient(format rpc.Format) (*rpc.Client, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, fmt.Errorf("transport: %w", rpc.ErrClosed)
+	}
+	sender := t.broker.Sender("client")
+	c, err := rpc.NewClient(rpc.ClientConfig{
+		Sender: prompt{sender}, Listener: t.broker, Declare: t.declare, Connect: t.broker.Connect,
+		Format: format, Layout: t.layout,
+		Timeout: t.opts.Timeout, Retry: t.opts.Retry, AtMostOnce: t.opts.AtMostOnce, Logger: t.opts.Logger,
+	})
+	if err != nil {
+		sender.Close()
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	t.clients = append(t.clients, c)
+	return c, nil
+}
+
 // Remote returns a service to call and cast to. It may be used as it is, or
 // changed first.
 func (t *Transport) Remote(target rpc.Target) rpc.Remote {
@@ -261,7 +278,7 @@ func (t *Transport) begin(ctx context.Context) (_ context.Context, done func(), 
 func (t *Transport) Close(ctx context.Context) error {
 	t.mu.Lock()
 	t.closed = true
-	servers := slices.Clone(t.servers)
+	clients, servers := slices.Clone(t.clients), slices.Clone(t.servers)
 	t.mu.Unlock()
 	t.cancel()
 	idle := make(chan struct{})
@@ -273,7 +290,9 @@ func (t *Transport) Close(ctx context.Context) error {
 	case <-idle:
 	case <-ctx.Done():
 	}
-	t.client.Close(ctx)
+	for _, c := range clients {
+		c.Close(ctx)
+	}
 	for _, s := range servers {
 		s.Close(ctx)
 	}
