@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
 
@@ -142,5 +143,24 @@ func TestTheCodeHasTheLastWord(t *testing.T) {
 	open("rabbit://u:secret@broker.example/", Options{AllowPlaintext: true})
 	if _, err := Open("rabbit://localhost/", Options{Timeout: -1}); err == nil {
 		t.Error("a negative timeout was accepted")
+	}
+}
+
+func TestAClientsSenderAndDeclareDoNotWait(t *testing.T) {
+	tr, err := Open("rabbit://localhost:1/", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tr.Close(t.Context()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	env := router.NewEnvelope(nil, nil)
+	sender := prompt{tr.broker.Sender("test")}
+	defer sender.Close()
+	if err := sender.Send(ctx, router.Target{Kind: router.TargetQueue, Queue: "q"}, &env, nil); !errors.Is(err, router.ErrDisconnected) {
+		t.Errorf("send: %v", err)
+	}
+	if err := tr.declare(ctx, rpc.Topology{Queues: []rpc.Queue{{Name: "q"}}}); !errors.Is(err, router.ErrDisconnected) {
+		t.Errorf("declare: %v", err)
 	}
 }
