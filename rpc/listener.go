@@ -3,6 +3,7 @@ package rpc
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -40,7 +41,7 @@ func NewNotificationListener(cfg NotificationListenerConfig) (*NotificationListe
 		l.endpoints = append(l.endpoints, ready)
 	}
 	if cfg.Duplicates > 0 {
-		l.seen = newLately(cfg.Duplicates, DefaultDuplicateWindow)
+		l.seen = newLately(cfg.Duplicates, cfg.DuplicateWindow)
 	}
 	return l, nil
 }
@@ -124,34 +125,41 @@ func (l *NotificationListener) Listen(ctx context.Context) error {
 	return c.run(ctx, sources, r.take)
 }
 
-// take reads one delivery.
+// take takes one delivery in hand.
 func (r *listening) take(ctx context.Context, d *router.Delivery) {
-	l := r.l
-	l.counters.received.Add(1)
-	it := &notice{run: r, delivery: d, since: time.Now()}
-	n, err := l.cfg.Format.DecodeNotification(&d.Envelope)
-	if err != nil {
+	r.l.counters.received.Add(1)
+	r.l.counters.inHand.Add(1)
+	r.read(ctx, &notice{run: r, delivery: d, since: time.Now()})
+}
+
+// read reads a notification, and brings it to those who handle it.
+func (r *listening) read(ctx context.Context, it *notice) {
+	l, env := r.l, &it.delivery.Envelope
+	n, err := l.cfg.Format.DecodeNotification(env)
+	it.n = n
+	switch {
+	case errors.Is(err, ErrAgain):
+		it.n.Origin, it.err = env.Origin, err
+		it.byWorker(ctx, func(work context.Context) { it.failed(ctx, work, func() { r.read(ctx, it) }) })
+		return
+	case err != nil:
 		count := l.counters.malformed.Add(1)
 		if l.malformed.now() {
-			l.cfg.Logger.Warn("unreadable notification", "queue", d.Envelope.Origin.Queue, "count", count, "err", err)
+			l.cfg.Logger.Warn("unreadable notification", "queue", env.Origin.Queue, "count", count, "err", err)
 		}
-		l.counters.inHand.Add(1)
 		it.byWorker(ctx, func(work context.Context) { it.giveUp(ctx, work, reasonMalformed, err) })
 		return
-	}
-	it.n = n
-	if !slices.Contains(oslo.Priorities, n.Priority) {
+	case !slices.Contains(oslo.Priorities, n.Priority):
 		count := l.counters.unknown.Add(1)
 		if l.unknown.now() {
 			l.cfg.Logger.Warn("notification of an unknown priority acknowledged", "queue", n.Origin.Queue, "priority", n.Priority, "count", count)
 		}
-		d.Settler.Ack(d.Tag)
+		it.settle(router.Settler.Ack)
 		return
-	}
-	if l.seen != nil && n.UniqueID != "" && !it.first() {
+	case l.seen != nil && n.UniqueID != "" && !it.first():
 		l.counters.duplicates.Add(1)
+		l.counters.inHand.Add(-1)
 		return
 	}
-	l.counters.inHand.Add(1)
 	r.add(ctx, it)
 }

@@ -135,10 +135,11 @@ type NotificationListenerConfig struct {
 	// after Listen has returned.
 	Client *Client
 
-	// Duplicates is how many unique ids are remembered, for two minutes at
-	// most, to acknowledge what comes twice without handling it again. The
-	// default is 8192; below 0 is none.
-	Duplicates int
+	// Duplicates is how many unique ids are remembered, each for
+	// DuplicateWindow, to acknowledge what comes twice without handling it
+	// again. The defaults are 8192 and two minutes; Duplicates below 0 is none.
+	Duplicates      int
+	DuplicateWindow time.Duration
 	// DrainTimeout is how long running handlers may take when Listen's ctx has
 	// ended, before their own ctx ends. The default is 25 s.
 	DrainTimeout time.Duration
@@ -165,6 +166,7 @@ func (c NotificationListenerConfig) withDefaults() NotificationListenerConfig {
 	}
 	set(&c.Prefetch, min(max(DefaultNotificationPrefetch, 2*c.BatchSize), maxPrefetch))
 	set(&c.Duplicates, DefaultDuplicates)
+	setTime(&c.DuplicateWindow, DefaultDuplicateWindow)
 	setTime(&c.BatchTimeout, DefaultBatchTimeout)
 	setTime(&c.RequeueDelay, DefaultRequeueDelay)
 	setTime(&c.DrainTimeout, DefaultDrainTimeout)
@@ -187,7 +189,7 @@ func (c NotificationListenerConfig) validate() error {
 	switch {
 	case c.Listener == nil || c.Format == nil || len(c.Endpoints) == 0:
 		return errors.New("rpc: a notification listener needs a Listener, a Format and Endpoints")
-	case c.Workers < 1 || c.BatchSize < 1 || c.RequeueLimit < 0 || c.BatchTimeout < 0 || c.RequeueDelay < 0 || c.DrainTimeout < 0:
+	case c.Workers < 1 || c.BatchSize < 1 || c.RequeueLimit < 0 || c.BatchTimeout < 0 || c.RequeueDelay < 0 || c.DuplicateWindow < 0 || c.DrainTimeout < 0:
 		return errors.New("rpc: a notification listener's numbers must not be negative")
 	case c.Prefetch < c.BatchSize || c.Prefetch > maxPrefetch:
 		return fmt.Errorf("rpc: a notification listener's Prefetch is %d; it is at least the BatchSize, %d, and at most %d", c.Prefetch, c.BatchSize, maxPrefetch)

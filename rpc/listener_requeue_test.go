@@ -147,6 +147,55 @@ func TestWhatIsGivenUpOrUnreadableBecomesADeadLetter(t *testing.T) {
 	})
 }
 
+// laterFormat wants to read what it is given again a few times.
+type laterFormat struct {
+	rpc.NotificationFormat
+	times *atomic.Int64
+}
+
+func (f laterFormat) DecodeNotification(env *router.Envelope) (rpc.Notification, error) {
+	if f.times.Add(-1) >= 0 {
+		return rpc.Notification{}, fmt.Errorf("key not there yet: %w", rpc.ErrAgain)
+	}
+	return f.NotificationFormat.DecodeNotification(env)
+}
+
+func TestWhatIsToBeReadLaterRests(t *testing.T) {
+	for name, c := range map[string]struct {
+		times, limit int
+		want         rpc.NotificationStat
+	}{
+		"in time": {2, 2, rpc.NotificationStat{Received: 1, Failed: 2, Handled: 1}},
+		"never":   {9, 2, rpc.NotificationStat{Received: 1, Failed: 3, Dropped: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker()
+				var times atomic.Int64
+				times.Store(int64(c.times))
+				l, _ := listen(t, b, rpc.NotificationListenerConfig{
+					Format: laterFormat{rpc.Oslo{}, &times}, RequeueLimit: c.limit, BatchSize: 2,
+					Endpoints: handle(func(context.Context, *rpc.Notification) error { return nil }, "info"),
+				})
+				synctest.Wait()
+				b.put(infos, notice(t, "info", "1"))
+				synctest.Wait()
+				if st := l.Stat(); st.InHand != 1 || st.Resting != 1 {
+					t.Errorf("%+v", st)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if diff := cmp.Diff(c.want, l.Stat()); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				if acked, _, unacked := b.count(); acked != 1 || unacked != 0 {
+					t.Errorf("%d acknowledged, %d in hand", acked, unacked)
+				}
+			})
+		})
+	}
+}
+
 func TestADeadLetterThatIsNotTakenIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()

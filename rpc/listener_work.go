@@ -108,7 +108,7 @@ func (r *listening) process(ctx, work context.Context, batch []*notice) {
 	}
 	for _, it := range batch {
 		if it.err != nil {
-			it.failed(ctx, work)
+			it.failed(ctx, work, func() { r.add(ctx, it) })
 			continue
 		}
 		it.handled()
@@ -199,8 +199,9 @@ func (it *notice) giveBack() {
 	it.settle(router.Settler.Requeue)
 }
 
-// failed decides what becomes of a notification that was not handled.
-func (it *notice) failed(ctx, work context.Context) {
+// failed decides what becomes of a notification that was not handled: again
+// tries once more.
+func (it *notice) failed(ctx, work context.Context, again func()) {
 	l := it.run.l
 	it.tries++
 	l.counters.failed.Add(1)
@@ -211,7 +212,7 @@ func (it *notice) failed(ctx, work context.Context) {
 	l.cfg.Logger.Warn("notification to be handled again", "queue", it.n.Origin.Queue, "event_type", it.n.EventType, "tries", it.tries, "err", it.err)
 	it.rest(ctx, func() {
 		it.err, it.n.Origin.Redelivered = nil, true
-		it.run.add(ctx, it)
+		again()
 	})
 }
 

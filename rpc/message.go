@@ -92,7 +92,7 @@ type Notification struct {
 	MessageID   string // the default is a new one
 	PublisherID string
 	EventType   string
-	Priority    string // lower case; it comes from the target when sent
+	Priority    string // lower case; a target or method that names one counts when sent
 	Payload     []byte // JSON of any kind in the format oslo; the body in the format plain
 	Timestamp   time.Time
 	Context     map[string]any
