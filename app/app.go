@@ -194,7 +194,7 @@ func (a *App) Start(ctx context.Context) error {
 		r.start(a.log)
 	}
 	a.state = started
-	a.log.Info("started", "routes", len(t.routes), "filters", len(t.filters))
+	a.log.Info("started", "routes", len(t.cfg.Routes), "filters", len(t.filters))
 	return nil
 }
 

@@ -64,7 +64,10 @@ func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPar
 		old = &table{}
 	}
 	b := &builder{cfg: cfg, host: a.host, log: a.log}
-	t := &table{cfg: cfg, filters: b.filters(ctx, old.filters), routes: make(map[string]*routePart)}
+	t := &table{
+		cfg: cfg, filters: b.filters(ctx, old.filters),
+		routes: make(map[string]*routePart), calls: make(map[string]*callsPart),
+	}
 	current := a.broker.Load()
 	broker := b.broker(current)
 	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
@@ -72,24 +75,10 @@ func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPar
 		if b.err() != nil {
 			continue // all problems are reported, nothing more is built
 		}
-		from := origin{route: cfg.Routes[name], drainTimeout: cfg.Process.DrainTimeout, broker: broker}
-		if from.route.Format == "oslo" {
-			from.own = ownQueues(cfg)
-		}
-		for _, use := range cfg.Routes[name].Filters {
-			from.filters = append(from.filters, t.filters[use].Filter)
-		}
-		if r, ok := old.routes[name]; ok && r.origin.equal(from) {
-			t.routes[name] = r
-			continue
-		}
 		rc.Listener, rc.NewSender = broker, broker.Sender
-		r, err := newRoutePart(ctx, a.life, rc, from)
-		if err != nil {
+		if err := a.parts(ctx, t, old, rc, broker); err != nil {
 			b.fail([]string{"routes", name}, "", err)
-			continue
 		}
-		t.routes[name] = r
 	}
 	if err := b.err(); err != nil {
 		t.discard(old)
@@ -102,6 +91,54 @@ func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPar
 		return nil, nil, err
 	}
 	return t, broker, nil
+}
+
+// parts makes the parts of one route and puts them into t. Those of old are
+// reused where nothing changed.
+func (a *App) parts(ctx context.Context, t, old *table, rc router.RouteConfig, broker *brokerPart) error {
+	name := rc.Name
+	from := origin{route: t.cfg.Routes[name], drainTimeout: t.cfg.Process.DrainTimeout, broker: broker}
+	if from.route.Format == "oslo" {
+		from.own = ownQueues(t.cfg)
+	}
+	if from.route.Format == "oslo" && from.route.Mode == "proxy" {
+		from.calls = old.calls[name]
+		if from.calls == nil || from.calls.broker != broker {
+			from.calls = newCalls(name, broker)
+		}
+		t.calls[name] = from.calls
+	}
+	from.filters = t.uses(from.route.Filters)
+	if err := t.part(old, name, from, func() (*routePart, error) { return newRoutePart(ctx, a.life, rc, from) }); err != nil {
+		return err
+	}
+	if from.calls == nil {
+		return nil
+	}
+	from.filters = t.uses(from.route.ReplyFilters)
+	return t.part(old, repliesName(name), from, func() (*routePart, error) { return newRepliesPart(ctx, t, rc, from) })
+}
+
+// part puts one part into t: that of old if it was made of the same.
+func (t *table) part(old *table, name string, from origin, make func() (*routePart, error)) error {
+	if r, ok := old.routes[name]; ok && r.origin.equal(from) {
+		t.routes[name] = r
+		return nil
+	}
+	r, err := make()
+	if err == nil {
+		t.routes[name] = r
+	}
+	return err
+}
+
+// uses returns the filters of those names.
+func (t *table) uses(names []string) []*wasmhost.Filter {
+	var all []*wasmhost.Filter
+	for _, name := range names {
+		all = append(all, t.filters[name].Filter)
+	}
+	return all
 }
 
 // loadedFilter is a filter with what it was made of. A later configuration that

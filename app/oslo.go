@@ -5,41 +5,122 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/oslo/osloroute"
 	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/rpc"
+	"github.com/wasmrouter/router/telemetry"
 )
 
-// osloFormat is a route's format = "oslo" with what belongs to it.
-type osloFormat struct {
-	requests *osloroute.Requests
-	post     *osloroute.Post // nil without error_replies
+// speakOslo gives a route the format "oslo".
+func (r *routePart) speakOslo(rc *router.RouteConfig) error {
+	route := r.origin.route
+	if route.ErrorReplies {
+		r.post = osloroute.NewPost(rc.NewSender(rc.Name + "/failures"))
+	}
+	cfg := osloroute.Config{
+		Route: rc.Name, MaxBody: rc.MaxMessage, Permits: replyPermits(r.origin.own, rc.Allow), Post: r.post,
+	}
+	if r.origin.calls != nil {
+		cfg.Calls, cfg.Timeout, cfg.MaxCalls = r.origin.calls.Calls, route.ProxyTimeout.Std(), route.ProxyCalls
+	}
+	format, err := osloroute.NewRequests(cfg)
+	if err != nil {
+		r.closePost()
+		return err
+	}
+	rc.Format = format
+	return nil
 }
 
-// newOslo makes the format of a route. The caller closes it.
-func newOslo(rc *router.RouteConfig, from origin) (*osloFormat, error) {
-	o := &osloFormat{}
-	if from.route.ErrorReplies {
-		o.post = osloroute.NewPost(rc.NewSender(rc.Name + "/failures"))
+// callsPart is what a route in proxy mode has besides its own part and the one
+// that brings replies back: the calls made in its name. It stays when the route
+// changes, so that no call is lost by a reload.
+type callsPart struct {
+	*osloroute.Calls
+	route  string
+	source router.Source // where replies come to
+	broker *brokerPart
+}
+
+func newCalls(route string, broker *brokerPart) *callsPart {
+	source := rpc.Layout{}.Reply()
+	source.Delete = false // a reload may bring another part that listens to it
+	return &callsPart{
+		Calls: osloroute.NewCalls(osloroute.CallsConfig{Route: route, Queue: source.Queue, Post: osloroute.NewPost(broker.Sender(route + "/timeouts"))}),
+		route: route, source: source, broker: broker,
+	}
+}
+
+// has reports whether the table has those calls.
+func (t *table) has(c *callsPart) bool { return c != nil && t.calls[c.route] == c }
+
+// close ends the calls that are left, at most until ctx ends or soon.
+func (c *callsPart) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, failuresTimeout)
+	defer cancel()
+	c.Close(ctx)
+}
+
+// repliesName is the name of the part that brings the replies to a route's calls
+// back. No route of a configuration can have it.
+func repliesName(route string) string { return route + ":replies" }
+
+// newRepliesPart makes the part that brings replies back. It outlives App.life:
+// it ends when leave has seen to it that it is not needed any more.
+func newRepliesPart(ctx context.Context, t *table, requests router.RouteConfig, from origin) (*routePart, error) {
+	rc := requests
+	rc.Name = repliesName(requests.Name)
+	rc.Source = from.calls.source
+	rc.Source.Prefetch, rc.Source.DrainTimeout = requests.Source.Prefetch, min(requests.Source.DrainTimeout, repliesDrain)
+	rc.Format = osloroute.NewReplies(from.calls.Calls, rc.MaxMessage)
+	rc.Filters = nil
+	for _, use := range from.route.ReplyFilters {
+		policy, err := router.ParsePolicy(t.cfg.Filters[use].OnError)
+		if err != nil {
+			return nil, err
+		}
+		rc.Filters = append(rc.Filters, router.RouteFilter{Source: t.filters[use], OnError: policy})
 	}
 	var err error
-	o.requests, err = osloroute.NewRequests(osloroute.Config{
-		Route: rc.Name, MaxBody: rc.MaxMessage, Permits: replyPermits(from.own, rc.Allow), Post: o.post,
-	})
-	if err != nil {
-		o.close(context.Background())
+	if rc.Allow, err = router.NewAllow([]string{"queue:*"}); err != nil { // the format holds them to the caller's
 		return nil, err
 	}
-	rc.Format = o.requests
-	return o, nil
+	rc.Send, rc.Unroutable = nil, router.PolicyDrop
+	rc.Order, rc.OrderBy, rc.DedupWindow = router.OrderNone, nil, 0
+	r := &routePart{origin: from, replies: true, done: make(chan struct{})}
+	return r, r.make(ctx, context.Background(), rc)
 }
 
-// close sends the failures that are left, until ctx ends.
-func (o *osloFormat) close(ctx context.Context) {
-	if o.post != nil {
-		o.post.Close(ctx)
+// repliesDrain bounds how long the replies in hand may take when no others are
+// waited for any more.
+const repliesDrain = 5 * time.Second
+
+// osloStats returns the counts of routes with format = "oslo", by route.
+func (t *table) osloStats() (failures []telemetry.ErrorReplyStat, proxies []telemetry.ProxyStat) {
+	for _, name := range slices.Sorted(maps.Keys(t.cfg.Routes)) {
+		if t.cfg.Routes[name].Format != "oslo" {
+			continue
+		}
+		var sum osloroute.PostStat
+		if post := t.routes[name].post; post != nil {
+			sum = post.Stat()
+		}
+		if calls := t.calls[name]; calls != nil {
+			st := calls.Stat()
+			sum = sum.Add(st.Failures)
+			proxies = append(proxies, telemetry.ProxyStat{
+				Route: name, Pending: st.Pending, KeepAlives: st.KeepAlives, Late: st.Late,
+				Results: map[string]uint64{"answered": st.Relayed, "timeout": st.Timeouts, "busy": st.Busy, "stopped": st.Stopped},
+			})
+		}
+		failures = append(failures, telemetry.ErrorReplyStat{Route: name, Results: map[string]uint64{
+			"sent": sum.Sent, "unroutable": sum.Unroutable, "failed": sum.Failed, "overflow": sum.Overflow, "refused": sum.Refused,
+		}})
 	}
+	return failures, proxies
 }
 
 // replyPermits returns which queues may be replied to: those that the route's

@@ -42,6 +42,8 @@ type FilterPlan struct {
 type RoutePlan struct {
 	Name       string       `json:"name"`
 	Listen     string       `json:"listen"`
+	Format     string       `json:"format"`
+	Oslo       *OsloPlan    `json:"oslo,omitempty"`
 	Prefetch   int          `json:"prefetch"`
 	Order      string       `json:"order"`
 	Lanes      int          `json:"lanes"`
@@ -53,6 +55,15 @@ type RoutePlan struct {
 	DeadLetter string       `json:"dead_letter"`
 	MaxMessage config.Size  `json:"max_message"`
 	Dedup      config.Dedup `json:"dedup"`
+}
+
+// OsloPlan is what there is besides to a route with format = "oslo".
+type OsloPlan struct {
+	ErrorReplies bool            `json:"error_replies"`
+	Mode         string          `json:"mode"`
+	ProxyTimeout config.Duration `json:"proxy_timeout"`
+	ProxyCalls   int             `json:"proxy_calls"`
+	Replies      []StagePlan     `json:"replies"` // what replies pass in mode proxy
 }
 
 // StagePlan names the filters of one stage in the order in which they run.
@@ -109,19 +120,20 @@ func (t *table) plan() *Plan {
 		slices.Sort(fp.Grants)
 		p.Filters = append(p.Filters, fp)
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.routes)) {
+	for _, name := range slices.Sorted(maps.Keys(t.cfg.Routes)) {
 		c := t.cfg.Routes[name]
 		rp := RoutePlan{
-			Name: name, Listen: c.Listen, Prefetch: c.Prefetch, Order: c.Order, Lanes: c.Parallel,
-			Chain: []StagePlan{}, Send: c.Send, Allow: c.Allow, OnError: c.OnError, Retry: c.Retry,
+			Name: name, Listen: c.Listen, Format: c.Format, Prefetch: c.Prefetch, Order: c.Order, Lanes: c.Parallel,
+			Chain: t.routes[name].chain(), Send: c.Send, Allow: c.Allow, OnError: c.OnError, Retry: c.Retry,
 			DeadLetter: c.DeadLetter, MaxMessage: c.MaxMessage, Dedup: c.Dedup,
 		}
 		if c.Order == "key" {
 			rp.Order += " " + c.OrderBy
 		}
-		for s, filters := range t.routes[name].current.Load().Chain() {
-			if len(filters) > 0 {
-				rp.Chain = append(rp.Chain, StagePlan{router.Stage(s).String(), filters})
+		if c.Format == "oslo" {
+			rp.Oslo = &OsloPlan{c.ErrorReplies, c.Mode, c.ProxyTimeout, c.ProxyCalls, []StagePlan{}}
+			if c.Mode == "proxy" {
+				rp.Oslo.Replies = t.routes[repliesName(name)].chain()
 			}
 		}
 		p.Routes = append(p.Routes, rp)
@@ -138,6 +150,17 @@ func (t *table) plan() *Plan {
 		p.Declare = append(p.Declare, fmt.Sprintf("binding %s -[%s]-> %s", b.Exchange, b.Key, b.Queue))
 	}
 	return p
+}
+
+// chain names the filters of each stage that has any.
+func (r *routePart) chain() []StagePlan {
+	chain := []StagePlan{}
+	for s, filters := range r.current.Load().Chain() {
+		if len(filters) > 0 {
+			chain = append(chain, StagePlan{router.Stage(s).String(), filters})
+		}
+	}
+	return chain
 }
 
 // Reads says in words what a filter reads.
@@ -176,12 +199,31 @@ func (p *Plan) Route(name string) (*Plan, error) {
 	}
 	one := &Plan{Filters: []FilterPlan{}, Routes: p.Routes[i : i+1], Declare: []string{}}
 	for _, f := range p.Filters {
-		used := slices.ContainsFunc(p.Routes[i].Chain, func(s StagePlan) bool { return slices.Contains(s.Filters, f.Name) })
-		if used {
+		chain := p.Routes[i].Chain
+		if oslo := p.Routes[i].Oslo; oslo != nil {
+			chain = slices.Concat(chain, oslo.Replies)
+		}
+		if slices.ContainsFunc(chain, func(s StagePlan) bool { return slices.Contains(s.Filters, f.Name) }) {
 			one.Filters = append(one.Filters, f)
 		}
 	}
 	return one, nil
+}
+
+func (o *OsloPlan) describe(row func(key, format string, args ...any)) {
+	if o.Mode == "proxy" {
+		row("mode", "proxy; up to %d calls wait for their reply, %s each unless they say how long", o.ProxyCalls, o.ProxyTimeout)
+		for _, s := range o.Replies {
+			row("reply "+s.Stage, "%s", strings.Join(s.Filters, " → "))
+		}
+	} else {
+		row("mode", "forward; servers answer the callers")
+	}
+	if o.ErrorReplies {
+		row("lost calls", "are answered with a failure")
+	} else {
+		row("lost calls", "are not answered")
+	}
 }
 
 // WriteText writes the plan for people.
@@ -199,6 +241,9 @@ func (p *Plan) WriteText(w io.Writer) error {
 		row("listen", "queue %s, prefetch %d, order by %s, %s", r.Listen, r.Prefetch, r.Order, lanes)
 		for _, s := range r.Chain {
 			row(s.Stage, "%s", strings.Join(s.Filters, " → "))
+		}
+		if r.Oslo != nil {
+			r.Oslo.describe(row)
 		}
 		if len(r.Allow) > 0 {
 			row("may send to", "%s", strings.Join(r.Allow, ", "))

@@ -52,7 +52,7 @@ func (a *App) Reload(ctx context.Context) (err error) {
 	}
 	changed, removed := a.swap(ctx, old, next, broker)
 	a.reloads.at.Store(time.Now().UnixNano())
-	a.log.Info("reloaded", "routes", len(next.routes), "changed", changed, "removed", removed, "took_ms", time.Since(began).Milliseconds())
+	a.log.Info("reloaded", "routes", len(next.cfg.Routes), "changed", changed, "removed", removed, "took_ms", time.Since(began).Milliseconds())
 	return nil
 }
 
@@ -138,9 +138,9 @@ func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) (c
 		if next.routes[name] == r {
 			continue
 		}
-		r.cancel()
+		r.leave(!next.has(r.origin.calls))
 		leaving = append(leaving, r)
-		if next.routes[name] == nil {
+		if next.routes[name] == nil && !r.replies {
 			removed++
 		}
 	}
@@ -152,11 +152,13 @@ func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) (c
 		if old.routes[name] == r {
 			continue
 		}
-		changed++
+		if !r.replies {
+			changed++
+		}
 		starting.Go(func() {
 			for _, before := range leaving {
 				// Whoever consumed this queue ends first, under whatever name.
-				if before.cfg.Name == name || before.cfg.Source.Queue == r.cfg.Source.Queue {
+				if before.cfg.Name == name && !r.replies || before.cfg.Source.Queue == r.cfg.Source.Queue {
 					_ = before.wait(drain)
 				}
 			}
@@ -171,10 +173,15 @@ func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) (c
 	return changed, removed
 }
 
-// closeOld closes the filters and the broker that nothing uses any more.
+// closeOld closes the calls, the filters and the broker that nothing uses any more.
 func (a *App) closeOld(ctx context.Context, old, next *table, oldBroker *brokerPart) {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
+	for name, c := range old.calls {
+		if next.calls[name] != c {
+			c.close(ctx)
+		}
+	}
 	for name, f := range old.filters {
 		if next.filters[name].Filter == f.Filter {
 			continue

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wasmrouter/router/config"
+	"github.com/wasmrouter/router/oslo/osloroute"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/wasmhost"
 )
@@ -20,17 +21,21 @@ type table struct {
 	cfg     *config.Config
 	filters map[string]loadedFilter
 	routes  map[string]*routePart
+	calls   map[string]*callsPart // of routes in proxy mode
 }
 
 // stop stops all routes and waits for them until ctx ends; filters stay loaded
 // until the host closes.
 func (t *table) stop(ctx context.Context) error {
 	for _, r := range t.routes {
-		r.cancel()
+		r.leave(true)
 	}
 	var errs []error
 	for _, r := range t.routes {
 		errs = append(errs, r.wait(ctx))
+	}
+	for _, c := range t.calls {
+		c.close(ctx)
 	}
 	return errors.Join(errs...)
 }
@@ -41,6 +46,11 @@ func (t *table) discard(old *table) {
 		if old.routes[name] != r {
 			r.cancel()
 			_ = r.wait(context.Background()) // it never ran, there is nothing to wait for
+		}
+	}
+	for name, c := range t.calls {
+		if old.calls[name] != c {
+			c.close(context.Background()) // the same
 		}
 	}
 	for name, f := range t.filters {
@@ -58,10 +68,11 @@ type origin struct {
 	drainTimeout config.Duration
 	filters      []*wasmhost.Filter
 	broker       *brokerPart
+	calls        *callsPart // of proxy mode
 }
 
 func (o origin) equal(p origin) bool {
-	return o.broker == p.broker && slices.Equal(o.filters, p.filters) && slices.Equal(o.own, p.own) &&
+	return o.broker == p.broker && o.calls == p.calls && slices.Equal(o.filters, p.filters) && slices.Equal(o.own, p.own) &&
 		o.drainTimeout == p.drainTimeout && reflect.DeepEqual(o.route, p.route)
 }
 
@@ -69,7 +80,8 @@ func (o origin) equal(p origin) bool {
 type routePart struct {
 	cfg     router.RouteConfig
 	origin  origin
-	oslo    *osloFormat // nil for other formats
+	post    *osloroute.Post // of failures; nil for none
+	replies bool            // it brings replies back to the callers of origin.calls
 	current atomic.Pointer[router.Route]
 	failure atomic.Pointer[string] // why it does not run; nil when it does
 
@@ -84,20 +96,40 @@ type routePart struct {
 func newRoutePart(ctx, life context.Context, cfg router.RouteConfig, from origin) (*routePart, error) {
 	r := &routePart{origin: from, done: make(chan struct{})}
 	if from.route.Format == "oslo" {
-		var err error
-		if r.oslo, err = newOslo(&cfg, from); err != nil {
+		if err := r.speakOslo(&cfg); err != nil {
 			return nil, err
 		}
 	}
+	return r, r.make(ctx, life, cfg)
+}
+
+// make makes the part's route.
+func (r *routePart) make(ctx, life context.Context, cfg router.RouteConfig) error {
 	r.cfg = cfg
 	route, err := router.NewRoute(ctx, cfg)
 	if err != nil {
-		r.closeFormat()
-		return nil, err
+		r.closePost()
+		return err
 	}
 	r.ctx, r.cancel = context.WithCancel(life)
 	r.current.Store(route)
-	return r, nil
+	return nil
+}
+
+// leave has the part drain and end. One that brings replies back stays, if they
+// are not for another to bring, until the last of them has come or the drain
+// timeout has passed.
+func (r *routePart) leave(last bool) {
+	if !r.started || !r.replies || !last {
+		r.cancel()
+		return
+	}
+	go func() { // wait waits for it, as the part ends only then
+		ctx, cancel := context.WithTimeout(context.Background(), r.origin.drainTimeout.Std())
+		defer cancel()
+		r.origin.calls.Drain(ctx)
+		r.cancel()
+	}()
 }
 
 // failuresTimeout bounds how long a route that has ended sends the failures that
@@ -113,18 +145,18 @@ func (r *routePart) start(log *slog.Logger) {
 	go func() {
 		defer close(r.done)
 		r.run(log)
-		r.closeFormat()
+		r.closePost()
 	}()
 }
 
-// closeFormat ends what belongs to the route's format, once its route has ended.
-func (r *routePart) closeFormat() {
-	if r.oslo == nil {
+// closePost sends what failures are left, once the route has ended.
+func (r *routePart) closePost() {
+	if r.post == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), failuresTimeout)
 	defer cancel()
-	r.oslo.close(ctx)
+	r.post.Close(ctx)
 }
 
 // run runs the route until ctx ends, and makes it anew when it has failed.
@@ -160,7 +192,7 @@ func (r *routePart) run(log *slog.Logger) {
 func (r *routePart) wait(ctx context.Context) error {
 	if !r.started {
 		r.current.Load().Close()
-		r.closeFormat()
+		r.closePost()
 		return nil
 	}
 	select {

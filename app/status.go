@@ -84,6 +84,7 @@ func (a *App) Snapshot() telemetry.Snapshot {
 	for _, name := range slices.Sorted(maps.Keys(t.filters)) {
 		s.Filters = append(s.Filters, filterStat(t.filters[name].Stat()))
 	}
+	s.ErrorReplies, s.Proxies = t.osloStats()
 	b := broker.Stat()
 	for _, c := range b.Connections {
 		s.Connections = append(s.Connections, telemetry.ConnStat{

@@ -134,18 +134,8 @@ func (c *Config) checkRoute(b *binder, name string, r Route) {
 	b.labelName(at()...)
 	b.amqpName(at("listen"), r.Listen)
 	c.checkQueueName(b, at("listen"), r.Listen)
-	for i, f := range r.Filters {
-		if _, ok := c.Filters[f]; !ok {
-			hint := ""
-			if b.maySearch() {
-				hint = didYouMean(f, b.filters)
-			}
-			if hint == "" {
-				hint = "add [filters." + renderKey(f) + "]"
-			}
-			b.refuse(at("filters", strconv.Itoa(i)), hint, "there is no filter %s", quote(f))
-		}
-	}
+	c.checkFilterNames(b, at("filters"), r.Filters)
+	c.checkOslo(b, at, r)
 	seen := map[string]bool{}
 	for i, target := range r.Send {
 		path := at("send", strconv.Itoa(i))
@@ -249,7 +239,7 @@ func (c *Config) checkShared(b *binder) {
 	listeners, used := map[string]string{}, map[string]bool{}
 	for _, name := range sortedKeys(c.Routes) {
 		r := c.Routes[name]
-		for _, f := range r.Filters {
+		for _, f := range slices.Concat(r.Filters, r.ReplyFilters) {
 			used[f] = true
 		}
 		other, ok := listeners[r.Listen]
@@ -284,7 +274,7 @@ func (c *Config) checkInstances(b *binder, filter string) {
 	need, users := 1, []string{} // the spare
 	for _, name := range sortedKeys(c.Routes) {
 		r, lanes := c.Routes[name], 0
-		for _, f := range r.Filters {
+		for _, f := range slices.Concat(r.Filters, r.ReplyFilters) {
 			if f == filter {
 				lanes += r.Parallel
 			}

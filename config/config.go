@@ -239,6 +239,19 @@ type Route struct {
 	// rejected, dropped, not understood or not deliverable, with a failure
 	// instead of letting its caller wait for a timeout.
 	ErrorReplies bool `toml:"error_replies" json:"error_replies"`
+	// With format = "oslo": who servers answer. With forward it is the caller
+	// itself. With proxy the router calls in its own name, and brings the replies
+	// to the caller, through reply_filters.
+	Mode string `toml:"mode" json:"mode" rule:"one=forward|proxy"`
+	// With mode = "proxy": names of filters, in the order in which replies pass
+	// them.
+	ReplyFilters []string `toml:"reply_filters" json:"reply_filters"`
+	// With mode = "proxy": how long the router waits for the reply, or the next
+	// keep-alive, to a call whose message has no expiration.
+	ProxyTimeout Duration `toml:"proxy_timeout" json:"proxy_timeout" rule:"min=1s,max=24h"`
+	// With mode = "proxy": how many calls may wait for their reply; more are
+	// answered with a failure at once.
+	ProxyCalls int `toml:"proxy_calls" json:"proxy_calls" rule:"min=1,max=10000000"`
 	// Names of filters, in the order in which messages pass them.
 	Filters []string `toml:"filters" json:"filters"`
 	// Targets of messages that no filter decided on: queue:NAME,

@@ -15,6 +15,8 @@ type descs struct {
 	received, settled, sent, duplicates, inflight, held, duration *prometheus.Desc
 	deadLetters, deadLetterFailures, retries, redelivered         *prometheus.Desc
 
+	errorReplies, proxyPending, proxyCalls, proxyKeepAlives, proxyLate *prometheus.Desc
+
 	filterDuration, filterFailures, filterInstances             *prometheus.Desc
 	filterCreated, filterRestarts, filterUnstarted              *prometheus.Desc
 	filterDiscarded, filterRecycled                             *prometheus.Desc
@@ -52,6 +54,12 @@ func newDescs() *descs {
 	d.deadLetterFailures = desc("dead_letter_failures_total", "Dead letters that could not be put away; the message stays in its queue.", "route")
 	d.retries = desc("retries_total", "Attempts after the first.", "route")
 	d.redelivered = desc("redelivered_total", "Messages that the broker delivered again.", "route")
+
+	d.errorReplies = desc("error_replies_total", "Failures that the router answered calls with, by what became of them.", "route", "result")
+	d.proxyPending = desc("proxy_pending_calls", "Calls made in the route's name that wait for their reply.", "route")
+	d.proxyCalls = desc("proxy_calls_total", "Calls made in the route's name that have ended, by how.", "route", "result")
+	d.proxyKeepAlives = desc("proxy_keepalives_total", "Keep-alives passed on to callers.", "route")
+	d.proxyLate = desc("proxy_late_replies_total", "Replies that no call waited for and were dropped.", "route")
 
 	d.filterDuration = desc("filter_duration_seconds", "Time of one call of a filter's hook.", "filter", "hook")
 	d.filterFailures = desc("filter_failures_total", "Failed calls of a filter's hook, by reason.", "filter", "hook", "reason")
@@ -124,6 +132,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for i := range s.Routes {
 		c.route(e, &s.Routes[i])
 	}
+	for i := range s.ErrorReplies {
+		e.counters(c.errorReplies, s.ErrorReplies[i].Results, s.ErrorReplies[i].Route)
+	}
+	for i := range s.Proxies {
+		c.proxy(e, &s.Proxies[i])
+	}
 	for i := range s.Filters {
 		c.filter(e, &s.Filters[i])
 	}
@@ -163,6 +177,13 @@ func (c *collector) route(e *emitter, r *RouteStat) {
 	e.counter(c.deadLetterFailures, float64(r.DeadLetterFailures), r.Name)
 	e.counter(c.retries, float64(r.Retries), r.Name)
 	e.counter(c.redelivered, float64(r.Redelivered), r.Name)
+}
+
+func (c *collector) proxy(e *emitter, p *ProxyStat) {
+	e.gauge(c.proxyPending, float64(p.Pending), p.Route)
+	e.counters(c.proxyCalls, p.Results, p.Route)
+	e.counter(c.proxyKeepAlives, float64(p.KeepAlives), p.Route)
+	e.counter(c.proxyLate, float64(p.Late), p.Route)
 }
 
 func (c *collector) filter(e *emitter, f *FilterStat) {

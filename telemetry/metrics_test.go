@@ -53,7 +53,11 @@ func everything() source {
 		orders.Sent[i] = uint64(300 + i)
 	}
 	return source{
-		Routes: []telemetry.RouteStat{orders},
+		Routes:       []telemetry.RouteStat{orders},
+		ErrorReplies: []telemetry.ErrorReplyStat{{Route: "orders", Results: map[string]uint64{"sent": 801, "refused": 802}}},
+		Proxies: []telemetry.ProxyStat{{
+			Route: "orders", Pending: 803, KeepAlives: 804, Late: 805, Results: map[string]uint64{"answered": 806, "timeout": 807},
+		}},
 		Filters: []telemetry.FilterStat{{
 			Name: "tenant",
 			Hooks: []telemetry.HookStat{

@@ -18,18 +18,36 @@ type Source interface {
 // lives. Names are unique within their list; of two equal ones the first
 // counts.
 type Snapshot struct {
-	Routes      []RouteStat
-	Filters     []FilterStat
-	Connections []ConnStat
-	Pools       []PoolStat
-	Calls       CallStat
-	Config      ConfigStat
+	Routes       []RouteStat
+	ErrorReplies []ErrorReplyStat
+	Proxies      []ProxyStat
+	Filters      []FilterStat
+	Connections  []ConnStat
+	Pools        []PoolStat
+	Calls        CallStat
+	Config       ConfigStat
 }
 
 // RouteStat is one route.
 type RouteStat struct {
 	Name string
 	router.RouteStat
+}
+
+// ErrorReplyStat is the failures that the router itself answers the calls of one
+// route with.
+type ErrorReplyStat struct {
+	Route   string
+	Results map[string]uint64 // by what became of them
+}
+
+// ProxyStat is the calls that one route makes in its own name.
+type ProxyStat struct {
+	Route      string
+	Pending    int
+	Results    map[string]uint64 // of calls that have ended, by how
+	KeepAlives uint64            // passed on
+	Late       uint64            // replies that no call waited for, dropped
 }
 
 // FilterStat is one filter, over all its instances.

@@ -11,6 +11,9 @@
 //	reply_to        _reply_q
 //	type            call, cast, notification or reply; empty for anything else
 //
+// The failure in a reply, on the wire a text that holds JSON, is in the body the
+// object itself.
+//
 // A header is a null, a truth value, an integer of 64 bits, a float, a text, a
 // list or a table, as the JSON is; a number that is none of these is the text
 // of its digits. What no header can be, a name of no or more than 255 bytes or

@@ -20,6 +20,7 @@ const (
 	keyReplyQueue = "_reply_q"
 	keyTimeout    = "_timeout"
 	keyUniqueID   = "_unique_id"
+	keyFailure    = "failure"
 	contextPrefix = "_context_"
 )
 
@@ -73,9 +74,13 @@ func (m *message) open(env *router.Envelope, limit int) error {
 			m.addContext(name, value)
 		}
 	}
+	failure, unwrapped := failureObject(&m.inner)
 	m.body = m.inner.Raw()
-	if hidden > 0 {
+	if hidden > 0 || unwrapped {
 		shown := m.inner.Select(visible)
+		if unwrapped {
+			shown.Set(keyFailure, failure)
+		}
 		m.body = shown.Raw()
 	}
 	m.given = env.Properties
@@ -103,6 +108,21 @@ func compressionOf(env *router.Envelope) (string, error) {
 	default:
 		return "", fmt.Errorf("%w: the header %s holds no text", oslo.ErrContent, oslo.HeaderCompression)
 	}
+}
+
+// failureObject returns the failure of a reply as the object whose text it is,
+// for filters that look into it.
+func failureObject(inner *oslo.Object) (oslo.Raw, bool) {
+	if oslo.KindOf(inner) != oslo.KindReply {
+		return nil, false
+	}
+	failure, _ := inner.Get(keyFailure)
+	text, ok := failure.Text()
+	if !ok {
+		return nil, false
+	}
+	o, err := oslo.ParseObject([]byte(text))
+	return o.Raw(), err == nil
 }
 
 // visible reports whether filters see a member in the body.
@@ -184,6 +204,9 @@ func (m *message) edited(env *router.Envelope) (inner oslo.Object, changed bool,
 			return inner, false, fmt.Errorf("the body that filters left is no JSON object: %w", err)
 		}
 		inner = body.Select(visible)
+		if failure, ok := inner.Get(keyFailure); ok && failure[0] == '{' && m.given.Type == TypeReply {
+			inner.Set(keyFailure, oslo.String(string(failure)))
+		}
 		for key, value := range m.inner.All() {
 			if !visible(key) {
 				inner.Set(key, value)

@@ -44,6 +44,11 @@ type PostStat struct {
 	Refused    uint64 // the request named a queue that the router may not reply to
 }
 
+// Add returns the sums of both.
+func (s PostStat) Add(t PostStat) PostStat {
+	return PostStat{s.Sent + t.Sent, s.Unroutable + t.Unroutable, s.Failed + t.Failed, s.Overflow + t.Overflow, s.Refused + t.Refused}
+}
+
 // NewPost returns a Post that sends with sender, and closes it when it ends.
 func NewPost(sender router.Sender) *Post {
 	ctx, end := context.WithCancel(context.Background())
@@ -67,6 +72,18 @@ func (p *Post) send(to caller, f oslo.Failure) {
 	select {
 	case p.in <- posted{to, f}:
 	default:
+		p.overflow.Add(1)
+	}
+}
+
+// wait answers a call with a failure, as soon as there is room for it. Once ctx
+// has ended it does not wait for that.
+func (p *Post) wait(ctx context.Context, to caller, f oslo.Failure) {
+	select {
+	case p.in <- posted{to, f}:
+	case <-ctx.Done():
+		p.send(to, f)
+	case <-p.closed:
 		p.overflow.Add(1)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
@@ -21,6 +23,15 @@ type Config struct {
 	// Post takes the failures of calls that reach nobody; without it their
 	// callers wait for their timeout.
 	Post *Post
+	// Calls makes the route a proxy: calls are made in its own name, and replies
+	// to them come back through [Replies]. Nil is forward: servers answer the
+	// callers themselves.
+	Calls *Calls
+	// Timeout is how long a proxy waits for the reply, or the next keep-alive, to
+	// a call whose message has no expiration; > 0.
+	Timeout time.Duration
+	// MaxCalls bounds how many calls of a proxy may wait for their reply; ≥ 1.
+	MaxCalls int
 }
 
 func (c *Config) validate() error {
@@ -29,6 +40,8 @@ func (c *Config) validate() error {
 		return errors.New("osloroute: MaxBody is not positive")
 	case c.Permits == nil:
 		return errors.New("osloroute: Permits is missing")
+	case c.Calls != nil && (c.Timeout <= 0 || c.MaxCalls < 1):
+		return errors.New("osloroute: Timeout and MaxCalls of a proxy must be positive")
 	}
 	return nil
 }
@@ -60,33 +73,80 @@ func (r *Requests) Instance(ctx context.Context) (router.Filter, error) { return
 
 // Format implements [router.FormatSource].
 func (r *Requests) Format(context.Context) (router.Format, error) {
+	if r.cfg.Calls != nil {
+		r.cfg.Calls.use(1)
+	}
 	return &requests{cfg: &r.cfg}, nil
 }
 
 // requests is the format in one lane. Between decode and encode it keeps the
 // message that the lane has in hand.
 type requests struct {
-	cfg *Config
-	m   message
+	cfg  *Config
+	m    message
+	busy bool // the message was a call too many
 }
 
 // Run implements [router.Filter].
 func (r *requests) Run(_ context.Context, stage router.Stage, env *router.Envelope, d *router.Decision) error {
 	switch stage {
 	case router.Decode:
+		r.busy = false
 		if err := r.m.open(env, r.cfg.MaxBody); err != nil {
 			return invalid(stage, err)
 		}
 	case router.Encode:
-		if err := r.m.seal(env, d.Emission, nil); err != nil {
+		own, err := r.own(env)
+		if errors.Is(err, errBusy) {
+			r.busy = true
+			d.Action, d.Reason = router.Drop, err.Error()
+			return nil
+		}
+		if err == nil {
+			err = r.m.seal(env, d.Emission, own)
+		}
+		if err != nil {
 			return invalid(stage, err)
 		}
 	}
 	return nil
 }
 
+// own makes the call that env is in the route's own name, if the route is a
+// proxy, and returns what makes the message its.
+func (r *requests) own(env *router.Envelope) (func(*oslo.Object) bool, error) {
+	to := caller{env.CorrelationID, env.ReplyTo}
+	if r.cfg.Calls == nil || r.m.given.Type != TypeCall || to.id == "" || to.queue == "" {
+		return nil, nil
+	}
+	if !r.cfg.Permits(to.queue) {
+		return nil, errForbidden(to.queue)
+	}
+	t := terms{max: r.cfg.MaxCalls, timeout: r.cfg.Timeout, tell: r.cfg.Post != nil}
+	if ms, err := strconv.ParseUint(env.Expiration, 10, 32); err == nil {
+		t.deadline = env.Origin.Received.Add(time.Duration(ms) * time.Millisecond)
+	}
+	id, err := r.cfg.Calls.add(to, t)
+	if err != nil {
+		return nil, err
+	}
+	return func(o *oslo.Object) bool {
+		o.Set(keyMsgID, oslo.String(id))
+		o.Set(keyReplyQueue, oslo.String(r.cfg.Calls.Queue()))
+		return true
+	}, nil
+}
+
+func errForbidden(queue string) error {
+	return fmt.Errorf("replies to queue %.80q are not allowed", queue)
+}
+
 // Close implements [router.Filter].
-func (r *requests) Close() {}
+func (r *requests) Close() {
+	if r.cfg.Calls != nil {
+		r.cfg.Calls.use(-1)
+	}
+}
 
 // Answer implements [router.Format]: the body that filters left is the result,
 // or the call has failed if they set the header [HeaderErrorClass].
@@ -95,7 +155,7 @@ func (r *requests) Answer(env *router.Envelope) (queue string, err error) {
 		return "", nil
 	}
 	if !r.cfg.Permits(r.m.given.ReplyTo) {
-		return "", invalid(router.Decide, fmt.Errorf("replies to queue %.80q are not allowed", r.m.given.ReplyTo))
+		return "", invalid(router.Decide, errForbidden(r.m.given.ReplyTo))
 	}
 	reply := oslo.Reply{MsgID: r.m.given.CorrelationID, UniqueID: oslo.NewID(), Ending: true}
 	if reply.Failure = failureOf(env); reply.Failure == nil && len(env.Body) > 0 {
@@ -111,12 +171,21 @@ func (r *requests) Answer(env *router.Envelope) (queue string, err error) {
 
 // Lost implements [router.Format].
 func (r *requests) Lost(received *router.Envelope, loss router.Loss) {
-	if r.cfg.Post == nil {
+	if r.cfg.Post == nil && r.cfg.Calls == nil {
 		return
 	}
-	if to, ok := callerOf(received, r.cfg.MaxBody); ok {
-		r.cfg.fail(to, failureFor(r.cfg.Route, loss))
+	to, ok := callerOf(received, r.cfg.MaxBody)
+	if !ok {
+		return
 	}
+	if r.cfg.Calls != nil {
+		r.cfg.Calls.forget(idOf(to))
+	}
+	f := failureFor(r.cfg.Route, loss)
+	if r.busy && loss.Filter == Name {
+		f = oslo.Failure{Class: ClassBusy, Module: Module, Message: "route " + r.cfg.Route + ": " + loss.Text}
+	}
+	r.cfg.fail(to, f)
 }
 
 // fail answers a call with a failure, if that is allowed.
