@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
 	"github.com/wasmrouter/router/pool"
 	"github.com/wasmrouter/router/router"
 )
@@ -152,7 +154,8 @@ func (b *Broker) Declare(ctx context.Context, t Topology) error {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, errDeclareAgain) {
+		late := errors.Is(err, amqp091.ErrClosed) && !errors.Is(err, errRefused) // the connection had ended before
+		if c == nil || !c.lib.IsClosed() || !late && !errors.Is(err, errDeclareAgain) {
 			return fmt.Errorf("amqp: declare: %w", err)
 		}
 		<-c.lost // follows at once

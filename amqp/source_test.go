@@ -1,0 +1,218 @@
+package amqp_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/router"
+)
+
+// events collects what a source's Watch is told.
+type events chan router.SourceEvent
+
+func newEvents() events { return make(events, 1000) }
+
+func (e events) watch(ev router.SourceEvent) { e <- ev }
+
+// next returns the next event of the kind; others are skipped unless they are
+// losses, of which none may be missed.
+func (e events) next(ctx context.Context, t testing.TB, kind router.SourceEventKind) router.SourceEvent {
+	t.Helper()
+	for {
+		select {
+		case ev := <-e:
+			if ev.Kind == kind {
+				return ev
+			}
+			if ev.Kind == router.SourceLost {
+				t.Fatalf("lost: %+v", ev)
+			}
+		case <-ctx.Done():
+			t.Fatal(context.Cause(ctx))
+		}
+	}
+}
+
+func TestADeletedQueueOfASourceIsToldAndComesBack(t *testing.T) {
+	ctx := testContext(t)
+	name := rabbitnode.Queue(t)
+	ch := channel(t, rabbitnode.Shared(t).URL())
+	b := newBroker(t, amqp.Config{})
+	told := newEvents()
+	c := listen(t, b, router.Source{
+		Queue: name, Delete: true, Watch: told.watch,
+		Topology: router.Topology{
+			Exchanges: []router.Exchange{{Name: name, Type: "fanout", AutoDelete: true, Shared: true}},
+			Queues:    []router.Queue{{Name: name, Durable: true, Arguments: map[string]any{"x-expires": int32(600000)}}},
+			Bindings:  []router.Binding{{Exchange: name, Queue: name}},
+		},
+	})
+	for range 3 {
+		if ev := told.next(ctx, t, router.SourceConsuming); ev.Queue != name || ev.Err != nil {
+			t.Errorf("%+v", ev)
+		}
+		// The exchange went with the queue.
+		if err := ch.Publish(name, "", true, false, amqp091.Publishing{}); err != nil {
+			t.Fatal(err)
+		}
+		d := c.next(ctx, t)
+		d.Settler.Ack(d.Tag)
+		if _, err := ch.QueueDelete(name, false, false, false); err != nil {
+			t.Fatal(err)
+		}
+		if ev := told.next(ctx, t, router.SourceLost); ev.Queue != name || ev.Err == nil {
+			t.Errorf("%+v", ev)
+		}
+	}
+	told.next(ctx, t, router.SourceConsuming)
+	if s := stat(b, "listen "+name); s.Connects != 1 {
+		t.Errorf("connection: %+v; want the same one", s)
+	}
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	var e *amqp091.Error
+	if _, err := ch.QueueDeclarePassive(name, true, false, false, false, nil); !errors.As(err, &e) || e.Code != amqp091.NotFound {
+		t.Errorf("after the end: %v; want the queue gone", err)
+	}
+}
+
+// The connection is well, the queue is there, and the broker has told of
+// nothing: its record of the consumer is taken away.
+func TestASilentlyLostConsumerIsNoticed(t *testing.T) {
+	ctx := testContext(t)
+	node := rabbitnode.Shared(t)
+	name := rabbitnode.Queue(t)
+	ch := channel(t, node.URL())
+	declareQueue(t, ch, name, nil)
+	b := newBroker(t, amqp.Config{})
+	told, check := newEvents(), make(chan struct{})
+	c := listen(t, b, router.Source{Queue: name, Watch: told.watch, Check: check})
+	told.next(ctx, t, router.SourceConsuming)
+	check <- struct{}{}
+	out, err := node.Eval(ctx, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"%s">>)),
+		[begin gen_server2:call(amqqueue:get_pid(Q), {basic_cancel, element(1, C), element(2, C), undefined, <<"test">>}) end || C <- rabbit_amqqueue:consumers(Q)]`, name))
+	if err != nil || out != "[ok]" {
+		t.Fatal(out, err)
+	}
+	publish(t, ch, name, 0, 1)
+	check <- struct{}{}
+	ev := told.next(ctx, t, router.SourceStopped)
+	if !strings.Contains(ev.Err.Error(), "no consumer") {
+		t.Errorf("%+v", ev)
+	}
+	told.next(ctx, t, router.SourceConsuming)
+	d := c.next(ctx, t)
+	d.Settler.Ack(d.Tag)
+	if s := stat(b, "listen "+name); s.Connects != 1 {
+		t.Errorf("connection: %+v; want the same one", s)
+	}
+}
+
+func TestAStreamGoesOnWhereItWas(t *testing.T) {
+	ctx := testContext(t)
+	name := rabbitnode.Queue(t)
+	ch := channel(t, rabbitnode.Shared(t).URL())
+	if _, err := ch.QueueDeclare(name, true, false, false, false, amqp091.Table{"x-queue-type": "stream", "x-max-age": "1800s"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = ch.QueueDelete(name, false, false, false) })
+	publish(t, ch, name, 0, 3) // old ones
+	waitFor(ctx, t, "they are stored", func() bool { n, _ := holds(t, ch, name); return n == 3 })
+	f := newFaults()
+	b := newBroker(t, amqp.Config{Dial: f.Dial})
+	told := newEvents()
+	source := router.Source{
+		Queue: name, Prefetch: 10, Watch: told.watch, Arguments: map[string]any{"x-stream-offset": "next"},
+		Topology: router.Topology{Queues: []router.Queue{{
+			Name: name, Durable: true, Arguments: map[string]any{"x-queue-type": "stream", "x-max-age": "1800s"},
+		}}},
+	}
+	c := listen(t, b, source)
+	next := 3
+	expect := func(n int) {
+		t.Helper()
+		for range n {
+			d := c.next(ctx, t)
+			if d.Envelope.MessageID != strconv.Itoa(next) {
+				t.Errorf("got %s; want %d", d.Envelope.MessageID, next)
+			}
+			d.Settler.Ack(d.Tag)
+			next++
+		}
+	}
+	told.next(ctx, t, router.SourceConsuming)
+	publish(t, ch, name, 3, 6)
+	expect(3)
+	for range 2 {
+		f.Refuse(errors.New("not now"))
+		f.Cut()
+		told.next(ctx, t, router.SourceStopped)
+		publish(t, ch, name, next, next+20) // meanwhile
+		f.Refuse(nil)
+		told.next(ctx, t, router.SourceConsuming)
+		expect(20)
+	}
+	source.Arguments, source.Watch = map[string]any{"x-stream-offset": "first"}, nil
+	c, next = listen(t, b, source), 0
+	expect(46)
+}
+
+func TestWhatOthersDeclareTooIsTakenAsItIs(t *testing.T) {
+	ctx := testContext(t)
+	name := rabbitnode.Queue(t)
+	ch := channel(t, rabbitnode.Shared(t).URL())
+	if err := ch.ExchangeDeclare(name, "topic", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	declareQueue(t, ch, name, nil)
+	t.Cleanup(func() { _ = ch.ExchangeDelete(name, false, false) })
+	wish := func(shared bool) amqp.Topology {
+		return amqp.Topology{
+			Exchanges: []amqp.Exchange{{Name: name, Type: "topic", Durable: true, Shared: shared}},
+			Queues:    []amqp.Queue{{Name: name, Shared: shared, Durable: true, Arguments: map[string]any{"x-queue-type": "quorum"}}},
+			Bindings:  []amqp.Binding{{Exchange: name, Queue: name, Key: "k"}},
+		}
+	}
+	var log bytes.Buffer
+	b := newBroker(t, amqp.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	err := b.Declare(ctx, wish(false))
+	for _, words := range []string{
+		`exchange "` + name + `" exists as non-durable, and this side says durable; change the configuration to match`,
+		`queue "` + name + `" exists with other properties: x-queue-type is not set there, and quorum (longstr) was asked for`,
+	} {
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%v\nwant %s", err, words)
+		}
+	}
+	for range 2 {
+		if err := b.Declare(ctx, wish(true)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(log.String(), "exists as non-durable"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, log.String())
+	}
+	told := newEvents()
+	c := listen(t, b, router.Source{Queue: name, Topology: wish(true), Watch: told.watch})
+	told.next(ctx, t, router.SourceConsuming)
+	if err := ch.Publish(name, "k", true, false, amqp091.Publishing{}); err != nil {
+		t.Fatal(err)
+	}
+	d := c.next(ctx, t)
+	d.Settler.Ack(d.Tag)
+	missing := amqp.Topology{Queues: []amqp.Queue{{Name: name + ".other", Shared: true, Durable: true, Arguments: map[string]any{"x-queue-type": "none"}}}}
+	if err := b.Declare(ctx, missing); err == nil || !strings.Contains(err.Error(), "refuses") || strings.Contains(err.Error(), "exist:") {
+		t.Errorf("what can neither be made nor taken: %v; want why it was not made", err)
+	}
+}
