@@ -77,9 +77,10 @@ type listener struct {
 	failures   int    // in a row, for backoff
 	undecoded  int    // losses in a row by a delivery that cannot be decoded
 	quarantine bool   // one delivery at a time until the undecodable one is gone
-	offset     int64  // of the last delivery of a stream, if streamed
-	streamed   bool
-	lost       bool // told of the queue's loss since it was last consumed
+	offset     int64  // of the last delivery of a stream
+	place      any    // of a stream to begin at; nil is where the source says
+	cancelled  bool   // the broker has cancelled the last consumer
+	lost       bool   // told of the queue's loss since it was last consumed
 }
 
 func (l *listener) run(ctx context.Context) error {

@@ -50,9 +50,15 @@ func (l *listener) prepare(ctx context.Context, c *conn) error {
 		}
 	}
 	if l.consumed {
-		if err := l.present(ctx, c); errors.Is(err, errGone) {
+		messages, err := l.present(ctx, c)
+		switch {
+		case errors.Is(err, errGone):
 			l.tell(router.SourceLost, l.queue, err)
+			l.place = "first" // of the next one, in which all is new
+		case l.cancelled && err == nil && messages <= l.offset:
+			l.place = "next" // another one, whose messages are counted anew
 		}
+		l.cancelled = false
 	}
 	own := l.source.Topology
 	if l.source.Numbered {
@@ -79,12 +85,14 @@ func renamed(t Topology, from, to string) Topology {
 	return out
 }
 
-// present asks the broker for the queue and its consumers. Only errGone and
+// present asks the broker for the queue, how many messages it holds, and its
+// consumers. Only errGone and
 // errUnseen say that one of them is missing.
-func (l *listener) present(ctx context.Context, c *conn) error {
+func (l *listener) present(ctx context.Context, c *conn) (messages int64, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, fmt.Errorf("no answer within %v", checkTimeout))
 	defer cancel()
-	return c.call(ctx, func() error {
+	held := make(chan int, 1) // the call may outlive ctx
+	err = c.call(ctx, func() error {
 		ch, err := c.lib.Channel()
 		if err != nil {
 			return err
@@ -100,8 +108,13 @@ func (l *listener) present(ctx context.Context, c *conn) error {
 		case q.Consumers == 0 && l.source.Arguments[streamOffset] == nil: // streams count none
 			return errUnseen
 		}
+		held <- q.Messages
 		return nil
 	})
+	if err != nil {
+		return 0, err
+	}
+	return int64(<-held), nil
 }
 
 // streamOffset is the consumer argument, and the header of each delivery, that
@@ -117,8 +130,8 @@ func (l *listener) arguments() (amqp091.Table, error) {
 	if l.source.Priority != 0 {
 		args["x-priority"] = int32(l.source.Priority)
 	}
-	if _, ok := args[streamOffset]; ok && l.streamed {
-		args[streamOffset] = l.offset + 1
+	if _, ok := args[streamOffset]; ok && l.place != nil {
+		args[streamOffset] = l.place
 	}
 	return args, nil
 }

@@ -73,7 +73,7 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 				err = fmt.Errorf("channel lost: %w", cause)
 			}
 		} else {
-			err = errCancelled
+			err, l.cancelled = errCancelled, true
 		}
 	}
 	s.dead.Store(true)
@@ -100,12 +100,12 @@ func (l *listener) receive(ctx context.Context, c *conn, s *settler, deliveries 
 		select {
 		case <-still.C:
 			if !heard {
-				err = l.present(ctx, c)
+				_, err = l.present(ctx, c)
 			}
 			heard = false
 			still.Reset(wait)
 		case <-l.source.Check:
-			err = l.present(ctx, c)
+			_, err = l.present(ctx, c)
 		case d, ok := <-deliveries:
 			heard = true
 			if !ok {
@@ -135,7 +135,7 @@ func (l *listener) hand(s *settler, d *amqp091.Delivery) {
 	out := new(router.Delivery)
 	fill(&out.Envelope, d, l.queue, time.Now())
 	if offset, ok := d.Headers[streamOffset].(int64); ok {
-		l.offset, l.streamed = offset, true
+		l.offset, l.place = offset, offset+1
 	}
 	out.Settler, out.Tag = s, d.DeliveryTag
 	s.delivered(d.DeliveryTag)

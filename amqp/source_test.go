@@ -164,8 +164,58 @@ func TestAStreamGoesOnWhereItWas(t *testing.T) {
 		expect(20)
 	}
 	source.Arguments, source.Watch = map[string]any{"x-stream-offset": "first"}, nil
-	c, next = listen(t, b, source), 0
-	expect(46)
+	other := listen(t, b, source)
+	for i := range next {
+		if d := other.next(ctx, t); d.Envelope.MessageID != strconv.Itoa(i) {
+			t.Errorf("from the first on: %s, want %d", d.Envelope.MessageID, i)
+		} else {
+			d.Settler.Ack(d.Tag)
+		}
+	}
+	// Another stream of that name counts from 0 again.
+	if _, err := ch.QueueDelete(name, false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.QueueDeclare(name, true, false, false, false, amqp091.Table{"x-queue-type": "stream", "x-max-age": "1800s"}); err != nil {
+		t.Fatal(err)
+	}
+	for ev := range told {
+		if ev.Kind == router.SourceConsuming {
+			break
+		}
+	}
+	publish(t, ch, name, next, next+3)
+	expect(3)
+}
+
+// While nobody was connected the queue was deleted: what waited in it is lost.
+func TestAQueueDeletedMeanwhileIsTold(t *testing.T) {
+	ctx := testContext(t)
+	name := rabbitnode.Queue(t)
+	ch := channel(t, rabbitnode.Shared(t).URL())
+	f := newFaults()
+	b := newBroker(t, amqp.Config{Dial: f.Dial})
+	told := newEvents()
+	listen(t, b, router.Source{
+		Queue: name, Delete: true, Watch: told.watch,
+		Topology: router.Topology{Queues: []router.Queue{{Name: name, Durable: true}}},
+	})
+	told.next(ctx, t, router.SourceConsuming)
+	for _, gone := range []bool{false, true} {
+		f.Refuse(errors.New("not now"))
+		f.Cut()
+		told.next(ctx, t, router.SourceStopped)
+		if gone {
+			if _, err := ch.QueueDelete(name, false, false, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.Refuse(nil)
+		if gone {
+			told.next(ctx, t, router.SourceLost)
+		}
+		told.next(ctx, t, router.SourceConsuming) // fails on a loss
+	}
 }
 
 func TestWhatOthersDeclareTooIsTakenAsItIs(t *testing.T) {
