@@ -38,7 +38,8 @@ type Layout struct {
 	HA bool
 
 	// Quorum makes topic queues quorum queues, and them and the topic exchange
-	// durable (rabbit_quorum_queue). The limits are 0 for none.
+	// durable (rabbit_quorum_queue). The limits are 0 for none, and mean nothing
+	// without it.
 	Quorum            bool
 	DeliveryLimit     int // deliveries of one message (rabbit_quorum_delivery_limit)
 	MaxInMemoryLength int // messages in memory (rabbit_quorum_max_memory_length)
@@ -69,7 +70,8 @@ type Layout struct {
 	Process string
 
 	// CancelOnFailover has the broker end a consumer whose mirrored queue got
-	// another master, so that it consumes anew (enable_cancel_on_failover).
+	// another master, so that it consumes anew (enable_cancel_on_failover). Quorum
+	// queues, whose consumers outlive that, and streams go without.
 	CancelOnFailover bool
 	// Prefetch is how many messages a queue hands out before it waits for
 	// acknowledgements (rabbit_qos_prefetch_count). 0 is what suits the listener.
@@ -89,8 +91,6 @@ func (l Layout) Validate() error {
 		return errors.New("rpc: layout: HA (rabbit_ha_queues) is for classic queues; with Quorum or TransientQuorum leave it out")
 	case l.Quorum && l.AutoDelete:
 		return errors.New("rpc: layout: RabbitMQ has no quorum queues that delete themselves; leave out AutoDelete (amqp_auto_delete) or Quorum (rabbit_quorum_queue)")
-	case !l.Quorum && (l.DeliveryLimit != 0 || l.MaxInMemoryLength != 0 || l.MaxInMemoryBytes != 0):
-		return errors.New("rpc: layout: DeliveryLimit, MaxInMemoryLength and MaxInMemoryBytes need Quorum (rabbit_quorum_queue)")
 	case l.DeliveryLimit < 0 || l.MaxInMemoryLength < 0 || l.MaxInMemoryBytes < 0:
 		return errors.New("rpc: layout: limits of quorum queues are 0 or more")
 	case l.StreamReplay && !l.StreamFanout:
@@ -199,7 +199,7 @@ func (l Layout) shared(name string, keys ...string) router.Source {
 			}
 		}
 	}
-	s := router.Source{Queue: name, Prefetch: l.Prefetch, Arguments: l.consumer()}
+	s := router.Source{Queue: name, Prefetch: l.Prefetch, Arguments: l.consumer(l.Quorum)}
 	s.Topology.Exchanges = []Exchange{l.topicExchange(l.exchange())}
 	s.Topology.Queues = []Queue{{
 		Name: name, Durable: l.Durable || l.Quorum, AutoDelete: l.AutoDelete, Shared: !l.Strict, Arguments: args,
@@ -236,7 +236,7 @@ func (l Layout) own(s router.Source) router.Source {
 	if ttl := l.ttl(); ttl > 0 {
 		args["x-expires"] = integer(int(ttl.Milliseconds()))
 	}
-	s.Prefetch, s.Arguments = l.Prefetch, l.consumer()
+	s.Prefetch, s.Arguments = l.Prefetch, l.consumer(l.TransientQuorum)
 	s.Topology.Queues = []Queue{{Name: s.Queue, Durable: true, Shared: s.Numbered && !l.Strict, Arguments: args}}
 	return s
 }
@@ -269,8 +269,10 @@ func (l Layout) mirror(args map[string]any) {
 	}
 }
 
-func (l Layout) consumer() map[string]any {
-	if !l.CancelOnFailover {
+// consumer returns the arguments of a queue's consumer. Of a quorum queue, whose
+// consumers outlive a failover, RabbitMQ refuses any that it does not know.
+func (l Layout) consumer(quorum bool) map[string]any {
+	if !l.CancelOnFailover || quorum {
 		return nil
 	}
 	return map[string]any{"x-cancel-on-ha-failover": true}

@@ -108,7 +108,7 @@ func TestEveryLayoutWorksOnRabbitMQ(t *testing.T) {
 		"auto-delete": {AutoDelete: true},
 		"mirrored":    {HA: true, CancelOnFailover: true},
 		"quorum":      {Quorum: true, DeliveryLimit: 5, MaxInMemoryLength: 100, MaxInMemoryBytes: 1 << 20, Prefetch: 10},
-		"all quorum":  {Quorum: true, TransientQuorum: true},
+		"all quorum":  {Quorum: true, TransientQuorum: true, CancelOnFailover: true},
 		"stream":      {Quorum: true, TransientQuorum: true, StreamFanout: true},
 		"no ttl":      {TransientTTL: rpc.NoTransientTTL},
 		"stable names": {

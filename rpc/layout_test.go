@@ -22,7 +22,7 @@ type declared struct {
 	fanoutExchange rpc.Exchange
 	fanout         rpc.Queue
 	reply          rpc.Queue
-	consumer       args // the arguments of all consumers but a stream's
+	consumer       args // the arguments of the consumers of classic queues
 }
 
 // plain is what it declares with its default options, but that its fanout and
@@ -118,10 +118,16 @@ func TestEveryOptionHasItsEffectOnDeclarations(t *testing.T) {
 
 // compare compares everything that a layout declares with what is wanted.
 func compare(t *testing.T, l rpc.Layout, want declared) {
+	consumer := func(q rpc.Queue) args {
+		if q.Arguments["x-queue-type"] == "quorum" {
+			return nil
+		}
+		return want.consumer
+	}
 	topic := func(queue string, keys ...string) router.Source {
 		x, q := want.topicExchange, want.shared
 		x.Name, q.Name = "openstack", queue
-		s := router.Source{Queue: queue, Prefetch: l.Prefetch, Arguments: want.consumer}
+		s := router.Source{Queue: queue, Prefetch: l.Prefetch, Arguments: consumer(q)}
 		s.Topology = rpc.Topology{Exchanges: []rpc.Exchange{x}, Queues: []rpc.Queue{q}}
 		for _, key := range keys {
 			s.Topology.Bindings = append(s.Topology.Bindings, rpc.Binding{Exchange: "openstack", Queue: queue, Key: key})
@@ -129,7 +135,7 @@ func compare(t *testing.T, l rpc.Layout, want declared) {
 		return s
 	}
 	own := func(got router.Source, prefix string, q rpc.Queue) router.Source {
-		s := router.Source{Queue: got.Queue, Prefetch: l.Prefetch, Arguments: want.consumer, Delete: true}
+		s := router.Source{Queue: got.Queue, Prefetch: l.Prefetch, Arguments: consumer(q), Delete: true}
 		switch q.Name {
 		case "stem":
 			s.Queue, s.Numbered, s.Delete = prefix+"h:p:", true, false
@@ -200,7 +206,6 @@ func TestOptionsThatExcludeEachOtherAreNamed(t *testing.T) {
 		"rabbit_ha_queues":            {HA: true, Quorum: true},
 		"HA (rabbit_ha_queues)":       {HA: true, TransientQuorum: true},
 		"amqp_auto_delete":            {AutoDelete: true, Quorum: true},
-		"need Quorum":                 {DeliveryLimit: 3},
 		"0 or more":                   {Quorum: true, MaxInMemoryBytes: -1},
 		"rabbit_stream_fanout":        {StreamReplay: true},
 		"rabbit_transient_queues_ttl": {TransientTTL: time.Millisecond},
