@@ -246,6 +246,62 @@ func TestAGoClientCastsToPythonServers(t *testing.T) {
 	})
 }
 
+func TestAPythonServerAsAGoServiceSeesIt(t *testing.T) {
+	t.Parallel()
+	g := connect(t)
+	exchange, topic := pythonServers(t)
+	remote := g.Remote(rpc.Target{Exchange: exchange, Topic: topic, Version: "1.1"})
+	ctx := rpc.WithContext(t.Context(), map[string]any{"request_id": "req-1"})
+
+	t.Run("a struct there and back", func(t *testing.T) {
+		type thing struct {
+			Name  string         `json:"name"`
+			Size  float64        `json:"size"`
+			Parts []string       `json:"parts"`
+			More  map[string]any `json:"more,omitempty"`
+		}
+		want := thing{Name: "é", Size: 1, Parts: []string{"a", "b"}, More: map[string]any{"x": nil}}
+		var got thing
+		if err := remote.Call(ctx, "echo", map[string]any{"value": want}, &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	t.Run("the context of a ctx", func(t *testing.T) {
+		var got map[string]any
+		if err := remote.At("two").Call(ctx, "context", nil, &got); err != nil || got["request_id"] != "req-1" {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+	t.Run("a version cap", func(t *testing.T) {
+		capped := remote
+		capped.VersionCap = "1.1"
+		if err := capped.Call(ctx, "who", nil, nil); err != nil {
+			t.Error(err)
+		}
+		capped.Target.Version = "1.2"
+		if err := capped.Call(ctx, "who", nil, nil); !errors.Is(err, rpc.ErrVersionCap) || capped.CanSendVersion("1.2") {
+			t.Error(err)
+		}
+	})
+	t.Run("a failure", func(t *testing.T) {
+		err := remote.Call(ctx, "custom", nil, nil)
+		if !errors.Is(err, &rpc.RemoteError{Module: "interop_errors", Class: "InteropError"}) {
+			t.Error(err)
+		}
+	})
+	t.Run("a monitor", func(t *testing.T) {
+		monitored := remote
+		monitored.Monitor = 2 * time.Second
+		var got string
+		if err := monitored.Call(ctx, "slow", map[string]any{"secs": 3}, &got); err != nil || got != "slept" || g.Client().Stat().KeepAlives == 0 {
+			t.Errorf("%q, %v, %+v", got, err, g.Client().Stat())
+		}
+	})
+}
+
 func TestALateReplyOfAPythonServerIsDropped(t *testing.T) {
 	t.Parallel()
 	g := connect(t)

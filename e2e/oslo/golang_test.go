@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 	"github.com/wasmrouter/router/transport"
@@ -21,9 +21,6 @@ type golang struct {
 	*transport.Transport
 	t    *testing.T
 	node *rabbitnode.Node
-
-	mu    sync.Mutex // protects other
-	other map[rpc.Format]*transport.Transport
 }
 
 // connect returns a side whose broker is the one that the tests share.
@@ -34,7 +31,7 @@ func connect(t *testing.T) *golang {
 
 func connectTo(t *testing.T, node *rabbitnode.Node) *golang {
 	t.Helper()
-	return &golang{Transport: open(t, node, transport.Options{}), t: t, node: node, other: map[rpc.Format]*transport.Transport{}}
+	return &golang{Transport: open(t, node, transport.Options{}), t: t, node: node}
 }
 
 // open opens a transport until the end of the test.
@@ -63,15 +60,16 @@ func rabbitURL(node *rabbitnode.Node) string {
 // client returns a client that writes in the format.
 func (g *golang) client(format rpc.Format) *rpc.Client {
 	g.t.Helper()
-	if format == (rpc.Oslo{}) {
-		return g.Client()
+	c, err := g.NewClient(format)
+	if err != nil {
+		g.t.Fatal(err)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.other[format] == nil {
-		g.other[format] = open(g.t, g.node, transport.Options{Format: format})
-	}
-	return g.other[format].Client()
+	g.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		c.Close(ctx)
+	})
+	return c
 }
 
 // serve serves the topic under the name until the end of the test, and returns
@@ -94,20 +92,25 @@ func (g *golang) serve(cfg rpc.ServerConfig, exchange, topic, name string, handl
 
 // hear listens to the topic's notifications until the end of the test, and
 // returns when it does.
-func (g *golang) hear(cfg rpc.NotificationListenerConfig, exchange, topic, pool string, priorities []string, handler rpc.NotificationHandler) {
+func (g *golang) hear(cfg rpc.NotificationListenerConfig, exchange, topic string, handler rpc.NotificationHandler) {
 	g.t.Helper()
-	broker := g.Broker()
-	cfg.Listener, cfg.Declare, cfg.Format, cfg.Pool = broker, broker.Declare, rpc.Oslo{}, pool
 	cfg.Targets = []rpc.NotificationTarget{{Exchange: exchange, Topic: topic}}
 	if cfg.Endpoints == nil {
-		cfg.Endpoints = []rpc.NotificationEndpoint{{Priorities: priorities, Handle: handler}}
+		cfg.Endpoints = []rpc.NotificationEndpoint{{Handle: handler}}
 	}
-	l, err := rpc.NewNotificationListener(cfg)
+	l, err := g.NotificationListener(cfg)
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	g.until(l.Listen)
-	for _, queue := range l.Queues() {
+	queues := []string{cfg.Pool}
+	if cfg.Pool == "" {
+		queues = nil
+		for _, priority := range oslo.Priorities {
+			queues = append(queues, topic+"."+priority)
+		}
+	}
+	for _, queue := range queues {
 		await(g.t, "a listener to "+queue, func() (bool, string) { return g.consumers(queue) > 0, "none" })
 	}
 }

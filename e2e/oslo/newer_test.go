@@ -112,7 +112,7 @@ func TestGoJoinsWhatNewerReleasesDeclare(t *testing.T) {
 	t.Run("a notification without its context", func(t *testing.T) {
 		t.Parallel()
 		topic, heard := rabbitnode.Queue(t, "t"), newHearing()
-		g.hear(rpc.NotificationListenerConfig{}, "openstack", topic, "", priorities, heard.hear)
+		g.hear(rpc.NotificationListenerConfig{}, "openstack", topic, heard.hear)
 		env, _ := replay(t, "15-notification-v2-info")
 		if err := g.Client().Send(t.Context(), notifyOf("openstack", topic, "info"), &env); err != nil {
 			t.Fatal(err)
@@ -126,7 +126,7 @@ func TestGoJoinsWhatNewerReleasesDeclare(t *testing.T) {
 	t.Run("oslo-messaging-send-notification", func(t *testing.T) {
 		t.Parallel()
 		topic, heard := rabbitnode.Queue(t, "t"), newHearing()
-		g.hear(rpc.NotificationListenerConfig{}, "openstack", topic, "", priorities, heard.hear)
+		g.hear(rpc.NotificationListenerConfig{}, "openstack", topic, heard.hear)
 		env := router.NewEnvelope(nil, oslo.Seal(oslo.Raw(`{"message_id": "m1", "publisher_id": "p", "event_type": "e", "priority": "warn", "payload": "{\"a\": 1}", "timestamp": "2026-01-02 03:04:05", "_unique_id": "u1"}`)))
 		env.ContentType, env.ContentEncoding = "application/json", "utf-8"
 		if err := g.Client().Send(t.Context(), notifyOf("openstack", topic, "warn"), &env); err != nil {

@@ -12,11 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
-
-var priorities = []string{"audit", "debug", "info", "warn", "error", "critical", "sample"}
 
 const everyPriority = `"priorities": ["audit", "debug", "info", "warn", "error", "critical", "sample"]`
 
@@ -56,7 +55,7 @@ func TestAPythonListenerHearsAGoNotifier(t *testing.T) {
 			py.expect(t, topic+".pool."+event, heard("error", payload))
 		})
 	}
-	for _, priority := range priorities {
+	for _, priority := range oslo.Priorities {
 		t.Run(priority, func(t *testing.T) {
 			t.Parallel()
 			event := rabbitnode.Queue(t)
@@ -69,6 +68,24 @@ func TestAPythonListenerHearsAGoNotifier(t *testing.T) {
 		event, payload := rabbitnode.Queue(t), `{"requeue": 2}`
 		notify(t, rpc.Oslo{}, topic, "info", event, payload)
 		py.expect(t, event, heard("info", payload), heard("info", payload), heard("info", payload))
+	})
+	t.Run("several topics", func(t *testing.T) {
+		t.Parallel()
+		event, other := rabbitnode.Queue(t), topic+".other"
+		py.must(t, "listen", fields("exchange", exchange, "topic", other, "key", other+"."), everyPriority)
+		n, err := g.Notifier(rpc.NotifierConfig{PublisherID: "go.host", Exchange: exchange, Topics: []string{topic, other}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		what := rpc.Notification{
+			MessageID: "m1", EventType: event, Payload: []byte(`{}`), Timestamp: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC),
+			Context: map[string]any{"deep": map[string]any{"n": 1}},
+		}
+		if err := n.Critical(rpc.WithContext(t.Context(), map[string]any{"user_id": "u1"}), what); err != nil {
+			t.Fatal(err)
+		}
+		py.expect(t, event, heard("critical", `{}`))
+		py.expect(t, other+"."+event, heard("critical", `{}`))
 	})
 	t.Run("a batch", func(t *testing.T) {
 		t.Parallel()
@@ -94,8 +111,8 @@ func TestAGoListenerHearsAPythonNotifier(t *testing.T) {
 	py := thePython(t)
 	exchange, topic := "openstack", rabbitnode.Queue(t, "t")
 	heard, pool := newHearing(), newHearing()
-	g.hear(rpc.NotificationListenerConfig{Workers: 4, RequeueDelay: time.Millisecond}, exchange, topic, "", priorities, heard.hear)
-	g.hear(rpc.NotificationListenerConfig{Workers: 4}, exchange, topic, topic+".pool", priorities, pool.hear)
+	g.hear(rpc.NotificationListenerConfig{Workers: 4, RequeueDelay: time.Millisecond}, exchange, topic, heard.hear)
+	g.hear(rpc.NotificationListenerConfig{Workers: 4, Pool: topic + ".pool"}, exchange, topic, pool.hear)
 	notify := func(t *testing.T, event, priority, payload string, more ...string) {
 		t.Helper()
 		py.must(t, "notify", append(more, fields("topic", topic, "event", event, "priority", priority), `"context": {"user_id": "u1", "roles": ["a"]}, "payload": `+payload)...)
@@ -127,7 +144,7 @@ func TestAGoListenerHearsAPythonNotifier(t *testing.T) {
 			check(t, pool.next(t, event), topic, "warn", payload)
 		})
 	}
-	for _, priority := range priorities {
+	for _, priority := range oslo.Priorities {
 		t.Run(priority, func(t *testing.T) {
 			t.Parallel()
 			event := rabbitnode.Queue(t)
@@ -138,10 +155,44 @@ func TestAGoListenerHearsAPythonNotifier(t *testing.T) {
 	t.Run("several topics", func(t *testing.T) {
 		t.Parallel()
 		event, other := rabbitnode.Queue(t), newHearing()
-		g.hear(rpc.NotificationListenerConfig{}, exchange, topic+".other", "", priorities, other.hear)
+		g.hear(rpc.NotificationListenerConfig{}, exchange, topic+".other", other.hear)
 		notify(t, event, "info", `{}`, fmt.Sprintf(`"topics": [%q, %q]`, topic, topic+".other"))
 		check(t, heard.next(t, event), topic, "info", `{}`)
 		check(t, other.next(t, event), topic+".other", "info", `{}`)
+	})
+	t.Run("a batch", func(t *testing.T) {
+		t.Parallel()
+		topic, batches := topic+".batch", make(chan []string, 10)
+		g.hear(rpc.NotificationListenerConfig{BatchSize: 3, BatchTimeout: patience, Endpoints: []rpc.NotificationEndpoint{{
+			Batch: func(_ context.Context, batch []*rpc.Notification) error {
+				var events []string
+				for _, n := range batch {
+					events = append(events, n.Priority+" "+n.EventType)
+				}
+				batches <- events
+				return nil
+			},
+		}}}, exchange, topic, nil)
+		for _, event := range []string{"e0", "e1", "e2"} {
+			notify(t, event, "error", `{}`, fmt.Sprintf(`"topics": [%q]`, topic))
+		}
+		if diff := cmp.Diff([]string{"error e0", "error e1", "error e2"}, <-batches); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	t.Run("only what is wanted", func(t *testing.T) {
+		t.Parallel()
+		topic, some := topic+".some", newHearing()
+		g.hear(rpc.NotificationListenerConfig{Endpoints: []rpc.NotificationEndpoint{{
+			Filter: rpc.NotificationFilter{EventType: `disk\.`}, Handle: some.hear,
+		}}}, exchange, topic, nil)
+		for _, event := range []string{"cpu.hot", "disk.full"} {
+			notify(t, event, "error", `{}`, fmt.Sprintf(`"topics": [%q]`, topic))
+		}
+		some.next(t, "disk.full")
+		if n := len(some.under("cpu.hot")); n != 0 {
+			t.Errorf("%d that were not wanted", n)
+		}
 	})
 	t.Run("requeue", func(t *testing.T) {
 		t.Parallel()
@@ -154,7 +205,7 @@ func TestAGoListenerHearsAPythonNotifier(t *testing.T) {
 		t.Parallel()
 		topic, event, late := topic+".wait", rabbitnode.Queue(t), newHearing()
 		notify(t, event, "info", `{}`, fmt.Sprintf(`"topics": [%q]`, topic))
-		g.hear(rpc.NotificationListenerConfig{}, exchange, topic, "", priorities, late.hear)
+		g.hear(rpc.NotificationListenerConfig{}, exchange, topic, late.hear)
 		check(t, late.next(t, event), topic, "info", `{}`)
 	})
 }

@@ -28,8 +28,13 @@ func newService() *service {
 }
 
 func (s *service) handler() rpc.Handler {
-	ns := "interop.ns"
+	ns, old := "interop.ns", "interop.old"
+	typed, err := rpc.MethodsOf(arithmetic{}, rpc.Exposure{})
+	if err != nil {
+		panic(err) // a mistake in this file
+	}
 	return rpc.Dispatch(
+		rpc.Ping(),
 		rpc.Endpoint{Version: "1.2", Methods: map[string]rpc.Handler{
 			"echo": func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
 				value, err := argument(in, "value")
@@ -76,10 +81,23 @@ func (s *service) handler() rpc.Handler {
 			},
 			"count": func(context.Context, *rpc.Incoming) (rpc.Reply, error) { return rpc.Result(s.count.Add(1)) },
 		}},
-		rpc.Endpoint{Namespace: &ns, Version: "2.1", Methods: map[string]rpc.Handler{
+		rpc.Endpoint{Namespace: &ns, LegacyNamespaces: []*string{&old}, Version: "2.1", Methods: map[string]rpc.Handler{
 			"where": func(context.Context, *rpc.Incoming) (rpc.Reply, error) { return rpc.Result("in interop.ns") },
 		}},
+		rpc.Endpoint{Version: "5.0", Methods: typed},
 	)
+}
+
+// arithmetic is a service as Go writes it.
+type arithmetic struct{}
+
+type numbers struct {
+	A int     `json:"a"`
+	B float64 `json:"b,omitempty"`
+}
+
+func (arithmetic) AddUp(_ context.Context, n numbers) (float64, error) {
+	return float64(n.A) + n.B, nil
 }
 
 func argument(in *rpc.Incoming, name string) (oslo.Raw, error) {
@@ -121,6 +139,17 @@ func TestAPythonClientAndAGoServer(t *testing.T) {
 		{"a version", `"method": "nothing", "version": "1.1"`, `{"result": null}`},
 		{"a version below the cap", `"method": "nothing", "version": "1.1", "cap": "1.2"`, `{"result": null}`},
 		{"a namespace", `"method": "where", "namespace": "interop.ns", "version": "2.0"`, `{"result": "in interop.ns"}`},
+		{"a legacy namespace", `"method": "where", "namespace": "interop.old", "version": "2.1"`, `{"result": "in interop.ns"}`},
+		{"ping", `"method": "oslo_rpc_server_ping", "server": "go"`, `{"result": "pong"}`},
+		{"a method of a Go type", `"method": "add_up", "version": "5.0", "args": {"a": 1, "b": 2}`, `{"result": 3.0}`},
+		{
+			"a missing argument of a Go type", `"method": "add_up", "version": "5.0"`,
+			`{"error": {"class": "TypeError", "module": "builtins", "remote": null, "text": "add_up() missing 1 required positional argument: 'a'", "kwargs": null}}`,
+		},
+		{
+			"a call that nobody listens to", `"method": "nothing", "server": "none", "mandatory": true`,
+			`{"error": {"class": "MessageUndeliverable", "module": "oslo_messaging.exceptions", "remote": null, "text": "", "kwargs": null}}`,
+		},
 		{
 			"a nested context", `"method": "context", "context": {"user_id": "u1", "roles": ["admin", null], "deep": {"n": 1.0, "ok": true}}`,
 			`{"result": {"deep": {"n": 1.0, "ok": true}, "roles": ["admin", null], "user_id": "u1"}}`,
@@ -196,7 +225,7 @@ func TestAPythonClientAndAGoServer(t *testing.T) {
 	t.Run("the counters", func(t *testing.T) {
 		t.Parallel()
 		calls.Wait()
-		if st := server.Stat(); st.Malformed != 0 || st.Panics != 1 || st.Duplicates != 0 || st.Failed != 10 {
+		if st := server.Stat(); st.Malformed != 0 || st.Panics != 1 || st.Duplicates != 0 || st.Failed != 11 {
 			t.Errorf("%+v", st)
 		}
 	})
