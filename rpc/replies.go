@@ -174,7 +174,6 @@ func (r *replies) doubt() {
 // watch follows the listener.
 func (r *replies) watch(ev router.SourceEvent) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	switch ev.Kind {
 	case router.SourceConsuming:
 		r.queue.Store(&ev.Queue)
@@ -183,6 +182,9 @@ func (r *replies) watch(ev router.SourceEvent) {
 		r.change(r.fresh.Load(), ev.Err)
 	case router.SourceLost:
 		r.change(false, ev.Err)
+	}
+	r.mu.Unlock()
+	if ev.Kind == router.SourceLost {
 		r.lose(ev.Err)
 	}
 }
