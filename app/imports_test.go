@@ -26,8 +26,9 @@ var (
 		"e2e": 5,
 	}
 	beside = map[string][]string{
-		"rpc":          {"oslo"},   // rpc joins the wire format to the router's ports
-		"internal/gen": {"config"}, // a generator, in no binary
+		"app":          {"transport"}, // whose calls its benchmark measures
+		"rpc":          {"oslo"},      // rpc joins the wire format to the router's ports
+		"internal/gen": {"config"},    // a generator, in no binary
 	}
 	// above names packages of upper floors that a package's tests may use: what
 	// filters are tried with is what their authors try theirs with.

@@ -55,6 +55,7 @@ Without --url it starts a private RabbitMQ on loopback.`,
 		}
 		return report.WriteText(cmd.OutOrStdout())
 	}
+	cmd.AddCommand(newBenchCalls())
 	return cmd
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wasmrouter/router/app/bench/calls"
 	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
@@ -27,6 +28,7 @@ const (
 
 func main() {
 	compile.Main() // first, and alone, if this is a process that compiles
+	calls.Main()   // or one of those whose calls are measured
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())
