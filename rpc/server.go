@@ -76,6 +76,11 @@ func (s *Server) take(ctx context.Context, c *crew, d *router.Delivery, handler 
 		server: s, handler: handler, delivery: d,
 		in: &Incoming{Request: req, Ticket: ticket, Origin: d.Envelope.Origin},
 	}
+	if err != nil && !ticket.Wanted() && errors.Is(err, ErrAgain) {
+		s.counters.again.Add(1)
+		d.Settler.Requeue(d.Tag)
+		return
+	}
 	if err != nil && (!errors.As(err, &j.refused) || !ticket.Wanted()) {
 		n := s.counters.malformed.Add(1)
 		if s.warned.now() {
