@@ -125,9 +125,9 @@ func TestTheCodeHasTheLastWord(t *testing.T) {
 		return tr
 	}
 	tr := open("rabbit://localhost/?amqp_durable_queues=1&kombu_compression=gzip", Options{
-		Exchange: "nova", Layout: &rpc.Layout{AutoDelete: true}, Format: rpc.Oslo{Flat: true}, Retry: &retry,
+		Exchange: "nova", Layout: func(l *rpc.Layout) { l.AutoDelete = true }, Format: rpc.Oslo{Flat: true}, Retry: &retry,
 	})
-	if diff := cmp.Diff(rpc.Layout{Exchange: "nova", AutoDelete: true}, tr.Layout()); diff != "" || tr.format != (rpc.Oslo{Flat: true}) {
+	if diff := cmp.Diff(rpc.Layout{Exchange: "nova", Durable: true, AutoDelete: true}, tr.Layout()); diff != "" || tr.format != (rpc.Oslo{Flat: true}) {
 		t.Errorf("%s %+v", diff, tr.format)
 	}
 	if got := tr.Remote(rpc.Target{Topic: "compute"}).String(); got != "topic:nova/compute" {

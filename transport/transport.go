@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,8 +32,9 @@ type Options struct {
 	// Exchange is the topic exchange of targets that name none
 	// (control_exchange). The default is [router.DefaultExchange].
 	Exchange string
-	// Layout replaces all that the URL's options say about exchanges and queues.
-	Layout *rpc.Layout
+	// Layout, if set, changes what the URL's options say about exchanges and
+	// queues. It is called once.
+	Layout func(*rpc.Layout)
 
 	// Username and Password log in at every host.
 	Username string
@@ -108,18 +110,42 @@ func Open(url string, opts Options) (*Transport, error) {
 	if err := t.layout.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrURL, err)
 	}
-	if t.broker, err = amqp.New(t.brokerConfig(&a)); err != nil {
+	t.set.broker.URLs = a.urls()
+	if err := t.open(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// New returns a transport for a broker that is configured without a transport
+// URL. Of cfg, what Options has too counts only where that leaves it open; its
+// OneListenConnection is set, and its Topology declared as [amqp.Config] says.
+func New(cfg amqp.Config, opts Options) (*Transport, error) {
+	t := &Transport{opts: opts, set: settings{broker: cfg}}
+	t.configure()
+	if err := t.layout.Validate(); err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	if err := t.open(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// open makes what is behind a transport that has been configured.
+func (t *Transport) open() (err error) {
+	if t.broker, err = amqp.New(t.brokerConfig()); err != nil {
 		if errors.Is(err, amqp.ErrPlaintext) {
 			err = fmt.Errorf("%w; write rabbits://, or set Options.AllowPlaintext", amqp.ErrPlaintext)
 		}
-		return nil, fmt.Errorf("transport: %w", err)
+		return fmt.Errorf("transport: %w", err)
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if t.client, err = t.NewClient(t.format); err != nil {
 		_ = t.Close(context.Background()) // it has done nothing yet
-		return nil, err
+		return err
 	}
-	return t, nil
+	return nil
 }
 
 // configure joins the URL's settings, the options and the defaults.
@@ -135,18 +161,15 @@ func (t *Transport) configure() {
 		}
 	}
 	t.layout = s.layout
-	if t.opts.Layout != nil {
-		t.layout = *t.opts.Layout
-	}
 	if t.opts.Exchange != "" {
 		t.layout.Exchange = t.opts.Exchange
+	}
+	if t.opts.Layout != nil {
+		t.opts.Layout(&t.layout)
 	}
 	t.format = t.opts.Format
 	if t.format == nil {
 		t.format = s.format
-	}
-	if t.opts.Name == "" {
-		t.opts.Name = program()
 	}
 }
 
@@ -161,16 +184,18 @@ func program() string {
 	return name[:min(len(name), 100)]
 }
 
-func (t *Transport) brokerConfig(a *address) amqp.Config {
+func (t *Transport) brokerConfig() amqp.Config {
 	cfg := t.set.broker
-	cfg.URLs = a.urls()
-	cfg.Username, cfg.Password = t.opts.Username, t.opts.Password
 	cfg.OneListenConnection = true
-	cfg.ConnectionName = t.opts.Name
-	cfg.AllowPlaintext = t.opts.AllowPlaintext
-	cfg.Dial, cfg.DialTimeout, cfg.Logger = t.opts.Dial, t.opts.DialTimeout, t.opts.Logger
-	if t.opts.Heartbeat > 0 {
-		cfg.Heartbeat = t.opts.Heartbeat
+	cfg.AllowPlaintext = cfg.AllowPlaintext || t.opts.AllowPlaintext
+	cfg.Username = cmp.Or(t.opts.Username, cfg.Username)
+	cfg.Password = cmp.Or(t.opts.Password, cfg.Password)
+	cfg.ConnectionName = cmp.Or(t.opts.Name, cfg.ConnectionName, program())
+	cfg.Heartbeat = cmp.Or(t.opts.Heartbeat, cfg.Heartbeat)
+	cfg.DialTimeout = cmp.Or(t.opts.DialTimeout, cfg.DialTimeout)
+	cfg.Logger = cmp.Or(t.opts.Logger, cfg.Logger)
+	if t.opts.Dial != nil {
+		cfg.Dial = t.opts.Dial
 	}
 	if t.opts.TLS != nil {
 		cfg.TLS = *t.opts.TLS

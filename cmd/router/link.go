@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
+	"github.com/wasmrouter/router/transport"
 )
 
 // link is how the hand tools send, call, notify, listen and serve reach a
@@ -50,7 +52,7 @@ func brokerURL(flag string) string {
 
 func (l *link) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&l.url, "url", "", urlUsage+" (default "+config.DefaultURL+")")
+	f.StringVar(&l.url, "url", "", urlUsage+"; oslo.messaging's transport URL is one too (default "+config.DefaultURL+")")
 	f.StringVarP(&l.config, "config", "c", "", "take the broker from this configuration file")
 	f.StringVarP(&l.format, "format", "f", "", "how messages are written: plain or oslo (oslo.messaging); the default is what the address is for: plain for queues and exchanges, oslo for the rest")
 	f.BoolVar(&l.plaintext, "allow-plaintext", false, "send the password in clear over amqp:// to another machine")
@@ -82,43 +84,65 @@ func byTopic(t router.Target) bool {
 	return t.Kind != router.TargetQueue && t.Kind != router.TargetExchange
 }
 
-// connect returns a connected adapter for the broker that the flags name.
-func (l *link) connect(cmd *cobra.Command) (*amqp.Broker, error) {
+// connect returns a connected transport to the broker that the flags name.
+func (l *link) connect(cmd *cobra.Command) (*transport.Transport, error) {
 	if l.timeout <= 0 {
 		return nil, fmt.Errorf("--timeout %s: it is more than 0", l.timeout)
 	}
-	var cfg amqp.Config
-	if l.config != "" {
-		var err error
-		if cfg, err = app.BrokerConfig(l.config); err != nil {
-			return nil, err
-		}
-	} else if url := brokerURL(l.url); url != "" {
-		cfg.URLs = []string{url}
-	}
-	cfg.ConnectionName = "router-" + cmd.Name()
-	cfg.Topology = amqp.Topology{}
-	cfg.AllowPlaintext = cfg.AllowPlaintext || l.plaintext
-	if l.verbose {
-		cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	}
-	b, err := amqp.New(cfg)
+	format, err := rpc.ParseFormat(l.format)
 	if err != nil {
+		return nil, err
+	}
+	if l.flat {
+		format = rpc.Oslo{Flat: true}
+	}
+	t, err := l.open(transport.Options{
+		Name: "router-" + cmd.Name(), Exchange: l.exchange, Format: format, Timeout: l.timeout,
+		AllowPlaintext: l.plaintext,
+		Layout:         func(to *rpc.Layout) { to.Durable = to.Durable || l.durable },
+		Logger:         l.logger(cmd),
+	})
+	switch {
+	case errors.Is(err, amqp.ErrPlaintext):
+		return nil, fmt.Errorf("%w; use amqps:// or rabbits://, or --allow-plaintext", amqp.ErrPlaintext)
+	case err != nil:
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
 	defer cancel()
-	if err := b.Connect(ctx); err != nil {
-		closeBroker(b)
+	if err := t.Broker().Connect(ctx); err != nil {
+		closeTransport(t)
 		return nil, failed(err)
 	}
-	return b, nil
+	return t, nil
 }
 
-func closeBroker(b *amqp.Broker) {
+// open returns a transport to the broker of the configuration file, or else of
+// the URL.
+func (l *link) open(opts transport.Options) (*transport.Transport, error) {
+	if l.config == "" {
+		return transport.Open(cmp.Or(brokerURL(l.url), config.DefaultURL), opts)
+	}
+	cfg, err := app.BrokerConfig(l.config)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Topology = amqp.Topology{}
+	return transport.New(cfg, opts)
+}
+
+// logger logs what happens below with --verbose, and else nothing.
+func (l *link) logger(cmd *cobra.Command) *slog.Logger {
+	if !l.verbose {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+}
+
+func closeTransport(t *transport.Transport) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	_ = b.Close(ctx) // the work is done or has failed already
+	_ = t.Close(ctx) // the work is done or has failed already
 }
 
 // existing returns sources for queues that are there already: declaring them
@@ -133,10 +157,10 @@ func existing(queues []string) []router.Source {
 
 // ensure declares what the sources need, so that it is there before anything is
 // said to be ready.
-func (l *link) ensure(cmd *cobra.Command, b *amqp.Broker, sources []router.Source) error {
+func (l *link) ensure(cmd *cobra.Command, t *transport.Transport, sources []router.Source) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
 	defer cancel()
-	return rpc.Ensure(ctx, b.Declare, sources)
+	return rpc.Ensure(ctx, t.Broker().Declare, sources)
 }
 
 // names lists what the sources are called.
@@ -146,10 +170,6 @@ func names(sources []router.Source) string {
 		list[i] = s.Queue
 	}
 	return strings.Join(list, ", ")
-}
-
-func (l *link) layout() rpc.Layout {
-	return rpc.Layout{Exchange: l.exchange, Durable: l.durable}
 }
 
 // target returns whom to address: the argument, or what the flags say.
@@ -176,33 +196,14 @@ func (l *link) target(args []string) (router.Target, error) {
 
 // with runs an operation with a client, within --timeout.
 func (l *link) with(cmd *cobra.Command, operation func(context.Context, *rpc.Client) error) error {
-	b, err := l.connect(cmd)
+	t, err := l.connect(cmd)
 	if err != nil {
 		return err
 	}
-	defer closeBroker(b)
-	format, err := rpc.ParseFormat(l.format)
-	if l.flat {
-		format = rpc.Oslo{Flat: true}
-	}
-	if err != nil {
-		return err
-	}
-	c, err := rpc.NewClient(rpc.ClientConfig{
-		Sender: b.Sender(cmd.Name()), Listener: b, Declare: b.Declare,
-		Format: format, Layout: l.layout(), Timeout: l.timeout,
-	})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		c.Close(ctx)
-	}()
+	defer closeTransport(t)
 	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
 	defer cancel()
-	if err := operation(ctx, c); err != nil {
+	if err := operation(ctx, t.Client()); err != nil {
 		return l.failed(err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,23 +76,23 @@ oslo: what is inside of their envelope is printed, and with -o json is "message"
 		if err != nil {
 			return err
 		}
-		b, err := l.connect(cmd)
+		t, err := l.connect(cmd)
 		if err != nil {
 			return err
 		}
-		defer closeBroker(b)
+		defer closeTransport(t)
 		sources := existing(args)
 		switch {
 		case requests:
-			sources = l.copies()
+			sources = l.copies(t.Layout())
 		case l.topic != "":
-			sources = l.layout().Listener(l.topic, priorities, pool)
+			sources = t.Layout().Listener(l.topic, priorities, pool)
 		}
-		if err := l.ensure(cmd, b, sources); err != nil {
+		if err := l.ensure(cmd, t, sources); err != nil {
 			return failed(err)
 		}
 		p := &messagePrinter{out: cmd.OutOrStdout(), format: format, oslo: asOslo, json: output == "json", limit: limit, peek: peek}
-		return failed(p.listen(cmd.Context(), b, sources))
+		return failed(p.listen(cmd.Context(), t.Broker(), sources))
 	}
 	return cmd
 }
@@ -101,16 +102,13 @@ oslo: what is inside of their envelope is printed, and with -o json is "message"
 const copyTTL = time.Minute
 
 // copies is a queue that gets a copy of the requests of --topic.
-func (l *link) copies() []router.Source {
+func (l *link) copies(layout rpc.Layout) []router.Source {
 	var exchanges []router.Exchange
-	for _, s := range l.layout().Server(l.topic, l.server) {
+	for _, s := range layout.Server(l.topic, l.server) {
 		exchanges = append(exchanges, s.Topology.Exchanges...)
 	}
 	q := "router_listen_" + oslo.NewID()
-	exchange, key := l.exchange, l.topic+".#" // every server's, and the topic's own
-	if exchange == "" {
-		exchange = router.DefaultExchange
-	}
+	exchange, key := cmp.Or(layout.Exchange, router.DefaultExchange), l.topic+".#" // every server's, and the topic's own
 	if l.server != "" {
 		key = l.topic + "." + l.server
 	}

@@ -67,8 +67,8 @@ func environment() []string {
 //
 //	router CODE ARG...     run the command and expect that exit code
 //
-// Scripts under testdata/script/broker find a broker at $ROUTER_URL, names of
-// their own in $Q, and
+// Scripts under testdata/script/broker find a broker at $ROUTER_URL, whose host
+// and port are $BROKER, names of their own in $Q, and
 //
 //	consumed QUEUE         wait until the queue has a consumer
 //	bound EXCHANGE N       wait until N queues are bound to the exchange
@@ -82,6 +82,7 @@ func TestScriptWithBroker(t *testing.T) {
 	setup := p.Setup
 	p.Setup = func(env *testscript.Env) error {
 		env.Setenv("ROUTER_URL", node.URL())
+		env.Setenv("BROKER", node.Addr())
 		env.Setenv("Q", rabbitnode.Queue(t, filepath.Base(env.WorkDir)))
 		env.Values[nodeKey{}] = node
 		return setup(env)

@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/rpc"
+	"github.com/wasmrouter/router/transport"
 )
 
 func newServe() *cobra.Command {
@@ -67,32 +67,32 @@ than 0 is a failure with what it printed to standard error.`,
 		if l.verbose {
 			answer.log = cmd.ErrOrStderr()
 		}
-		b, err := l.connect(cmd)
+		t, err := l.connect(cmd)
 		if err != nil {
 			return err
 		}
-		defer closeBroker(b)
-		return failed(serve(cmd, b, &l, format, args, answer, late, workers))
+		defer closeTransport(t)
+		return failed(serve(cmd, t, &l, format, args, answer, late, workers))
 	}
 	return cmd
 }
 
-func serve(cmd *cobra.Command, b *amqp.Broker, l *link, format rpc.Format, queues []string, answer *answerer, late bool, workers int) error {
+func serve(cmd *cobra.Command, t *transport.Transport, l *link, format rpc.Format, queues []string, answer *answerer, late bool, workers int) error {
 	ack := rpc.AckEarly
 	if late {
 		ack = rpc.AckLate
 	}
 	server, err := rpc.NewServer(rpc.ServerConfig{
-		Listener: b, Sender: b.Sender("serve"), Format: format, Ack: ack, Workers: workers,
+		Listener: t.Broker(), Sender: t.Broker().Sender("serve"), Format: format, Ack: ack, Workers: workers,
 	})
 	if err != nil {
 		return err
 	}
 	sources := existing(queues)
 	if l.topic != "" {
-		sources = l.layout().Server(l.topic, l.server)
+		sources = t.Layout().Server(l.topic, l.server)
 	}
-	if err := l.ensure(cmd, b, sources); err != nil {
+	if err := l.ensure(cmd, t, sources); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "serving %s; interrupt to stop\n", names(sources))
