@@ -163,12 +163,12 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 			b.fail([]string{"filters", name, "path"}, "", err)
 			continue
 		}
-		f, sum := b.cfg.Filters[name], sha256.Sum256(module)
-		if old, ok := have[name]; ok && old.sum == sum && reflect.DeepEqual(old.cfg, f) {
-			loaded[i] = old
-			continue
-		}
 		group.Go(func() error {
+			f, sum := b.cfg.Filters[name], sha256.Sum256(module)
+			if old, ok := have[name]; ok && old.sum == sum && reflect.DeepEqual(old.cfg, f) {
+				loaded[i] = old
+				return nil
+			}
 			filter, err := b.host.Load(ctx, FilterConfig(name, f, module))
 			loaded[i], failed[i] = loadedFilter{filter, f, sum}, err
 			return nil

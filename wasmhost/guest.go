@@ -40,6 +40,7 @@ type guest struct {
 
 	// Of the call that runs; env is nil outside one.
 	env      *router.Envelope
+	making   context.Context // while the instance is made
 	starting bool
 	logged   int
 	seeded   bool
@@ -53,12 +54,18 @@ type guest struct {
 	memSize uint32
 }
 
-// The context of guest calls: no deadline, no values.
+// The context of guest calls: no deadline, and no values but for those that an
+// instance is made with.
 
 func (g *guest) Deadline() (time.Time, bool) { return time.Time{}, false }
 func (g *guest) Done() <-chan struct{}       { return nil }
 func (g *guest) Err() error                  { return nil }
-func (g *guest) Value(any) any               { return nil }
+func (g *guest) Value(key any) any {
+	if g.making == nil {
+		return nil
+	}
+	return g.making.Value(key)
+}
 
 var _ context.Context = (*guest)(nil)
 
@@ -78,11 +85,12 @@ func (f *Filter) newGuest() (*guest, error) {
 // instantiate makes an instance of which nothing but the start function has
 // run.
 func (f *Filter) instantiate() (_ *guest, err error) {
-	g := &guest{filter: f, starting: true}
+	g := &guest{filter: f, starting: true, making: withMemories}
 	g.frame.filter = f.name
 	g.budget.start(f.limits.StartTime, f.limits.StartFuel)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	mod, err := f.runtime.InstantiateModule(g, f.compiled, config)
+	g.making = nil
 	if err != nil {
 		return nil, classify(err, false)
 	}

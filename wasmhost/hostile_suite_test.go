@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"runtime"
@@ -8,24 +9,32 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/wasmrouter/router/router"
 )
 
-// neighbour is an unrelated filter that goes on getting messages. It remembers
-// how long it had to wait at worst.
+// neighbour is an unrelated filter that goes on getting messages, one each
+// millisecond. It remembers how late they were.
 type neighbour struct {
-	done  chan struct{}
-	wait  sync.WaitGroup
-	calls int
-	waits []time.Duration
+	beside func() string // what runs beside it
+	done   chan struct{}
+	wait   sync.WaitGroup
+	waits  []lateCall
 }
 
-func startNeighbour(t *testing.T, h *Host) *neighbour {
+type lateCall struct {
+	by     time.Duration
+	beside string
+}
+
+// startNeighbour starts a neighbour that asks beside, at each call, what runs
+// beside it.
+func startNeighbour(t *testing.T, h *Host, beside func() string) *neighbour {
 	t.Helper()
 	f, err := h.Load(t.Context(), FilterConfig{Name: "neighbour", Module: cGuest(t, "route")})
 	if err != nil {
@@ -35,7 +44,7 @@ func startNeighbour(t *testing.T, h *Host) *neighbour {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &neighbour{done: make(chan struct{})}
+	n := &neighbour{beside: beside, done: make(chan struct{})}
 	n.wait.Go(func() {
 		defer in.Close()
 		env := kilobyte()
@@ -52,8 +61,7 @@ func startNeighbour(t *testing.T, h *Host) *neighbour {
 					t.Errorf("the neighbour: %v %v", d, err)
 					return
 				}
-				n.calls++
-				n.waits = append(n.waits, time.Since(due))
+				n.waits = append(n.waits, lateCall{time.Since(due), beside()})
 			}
 		}
 	})
@@ -61,12 +69,21 @@ func startNeighbour(t *testing.T, h *Host) *neighbour {
 }
 
 func (n *neighbour) stop(t *testing.T) {
+	t.Helper()
 	close(n.done)
 	n.wait.Wait()
-	slices.Sort(n.waits)
-	if len(n.waits) > 0 {
-		t.Logf("an unrelated filter: %d calls, each %v late at the median, %v at the 99th percentile, %v at worst",
-			n.calls, n.waits[len(n.waits)/2], n.waits[len(n.waits)*99/100], n.waits[len(n.waits)-1])
+	if len(n.waits) == 0 {
+		return
+	}
+	slices.SortFunc(n.waits, func(a, b lateCall) int { return cmp.Compare(a.by, b.by) })
+	at := func(percent float64) time.Duration { return n.waits[int(float64(len(n.waits)-1)*percent/100)].by }
+	t.Logf("an unrelated filter: %d calls, each %v late at the median, %v at the 99th percentile, %v at the 99.9th, %v at worst",
+		len(n.waits), at(50), at(99), at(99.9), at(100))
+	for _, w := range slices.Backward(n.waits) {
+		if w.by < 10*time.Millisecond {
+			break
+		}
+		t.Logf("  %v late beside %s", w.by, w.beside)
 	}
 }
 
@@ -75,12 +92,16 @@ func (n *neighbour) stop(t *testing.T) {
 func TestHostileSuite(t *testing.T) {
 	modules := hostileModules(t)
 	h := newHost(t, Config{})
-	n := startNeighbour(t, h)
+	var running atomic.Pointer[string]
+	nothing := "nothing"
+	running.Store(&nothing)
+	n := startNeighbour(t, h, func() string { return *running.Load() })
 	runtime.GC()
 	before, _ := rss(t)
 	goroutines := runtime.NumGoroutine()
 	counts := map[string]int{}
 	for _, m := range modules {
+		running.Store(&m.name)
 		t.Run(m.name, func(t *testing.T) { counts[m.run(t, h)]++ })
 	}
 	n.stop(t)
@@ -138,7 +159,7 @@ func (m *hostileModule) run(t *testing.T, h *Host) string {
 		if err = in.Run(context.Background(), router.Decide, env, &d); err == nil {
 			continue
 		}
-		if diff := cmp.Diff(show(hostileMessage()), show(env)) + cmp.Diff(router.Decision{Reason: "kept"}, d); diff != "" {
+		if diff := gocmp.Diff(show(hostileMessage()), show(env)) + gocmp.Diff(router.Decision{Reason: "kept"}, d); diff != "" {
 			t.Errorf("the failed call changed something: %s", diff)
 		}
 		break
