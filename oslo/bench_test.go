@@ -30,3 +30,36 @@ func BenchmarkSealReply(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkSealRequest(b *testing.B) {
+	context := map[string]any{"user_id": oslo.NewID(), "project_id": oslo.NewID(), "is_admin": false, "roles": []any{"member", "reader"}, "domain_id": nil}
+	args := map[string]any{"value": "a text of some length, such as services send"}
+	b.ReportAllocs()
+	for b.Loop() {
+		r := oslo.Request{Method: "echo", MsgID: oslo.NewID(), ReplyQueue: "reply_1", UniqueID: oslo.NewID()}
+		var err error
+		if r.Args, err = oslo.Marshal(args); err != nil {
+			b.Fatal(err)
+		}
+		if r.Context, err = oslo.MarshalObject(context); err != nil {
+			b.Fatal(err)
+		}
+		if body := oslo.Seal(r.Encode()); len(body) == 0 {
+			b.Fatal("no body")
+		}
+	}
+}
+
+func BenchmarkContextValue(b *testing.B) {
+	message, _, err := oslo.Open([]byte(captures(b)[0].Body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r := oslo.ParseRequest(&message)
+		if len(r.Context.Value()) != 3 {
+			b.Fatal("no context")
+		}
+	}
+}

@@ -35,28 +35,53 @@ func ReadBody(text []byte) (Body, error) {
 	if !utf8.Valid(text) {
 		return Body{}, fmt.Errorf("%w: the body is not UTF-8", ErrSyntax)
 	}
-	outer, err := ParseObject(text)
+	start := skipSpace(text, 0)
+	version, holder, err := scanEnvelope(text, start)
 	if err != nil {
 		return Body{}, err
 	}
-	start := skipSpace(text, 0)
-	version, holder := outer.find(keyVersion), outer.find(keyMessage)
-	if version < 0 || holder < 0 {
+	if version == nil || holder.end == 0 {
+		outer, err := ParseObject(text)
+		if err != nil {
+			return Body{}, err
+		}
 		return Body{message: outer, text: text, at: start, end: start + len(outer.source), inner: outer.source}, nil
 	}
-	b := Body{Enveloped: true, text: text, at: start + outer.members[holder].read.value, end: start + outer.members[holder].read.end}
-	value := outer.members[version].value
-	if number, ok := value.Text(); !ok || !Compatible(envelopeVersion, number) {
-		return b, fmt.Errorf("%w: envelope version %.20s, only %s is understood", ErrMessage, value, envelopeVersion)
+	b := Body{Enveloped: true, text: text, at: holder.value, end: holder.end}
+	if number, ok := version.Text(); !ok || !Compatible(envelopeVersion, number) {
+		return b, fmt.Errorf("%w: envelope version %.20s, only %s is understood", ErrMessage, version, envelopeVersion)
 	}
 	if text[b.at] != '"' {
-		return b, fmt.Errorf("%w: the envelope holds %s where a string should be", ErrMessage, outer.members[holder].value.kind())
+		return b, fmt.Errorf("%w: the envelope holds %s where a string should be", ErrMessage, Raw(text[b.at:b.end]).kind())
 	}
 	b.inner = unquote(text[b.at:b.end])
 	if b.message, err = ParseObject(b.inner); err != nil {
 		return b, fmt.Errorf("in the envelope: %w", err)
 	}
 	return b, nil
+}
+
+// scanEnvelope finds the version and the place of the message in the object
+// that starts there. It leaves to [ParseObject] whatever is no object.
+func scanEnvelope(text []byte, start int) (version Raw, holder place, err error) {
+	if start == len(text) || text[start] != '{' {
+		return nil, place{}, nil
+	}
+	end, err := scanObject(text, start, 0, func(key, keyEnd, value, valueEnd int) {
+		switch string(unquote(text[key:keyEnd])) { // of the text itself, nearly always
+		case keyVersion:
+			version = Raw(text[value:valueEnd])
+		case keyMessage:
+			holder = place{key: key, value: value, end: valueEnd}
+		}
+	})
+	if err != nil {
+		return nil, place{}, err
+	}
+	if i := skipSpace(text, end); i != len(text) {
+		return nil, place{}, syntaxError(i, "text after the value")
+	}
+	return version, holder, nil
 }
 
 // Message returns the message. It may be changed in place, by its methods, but

@@ -27,8 +27,34 @@ import (
 // text, as Python's do: 1 is "1" and nil "null". Anything else, and nesting
 // deeper than [MaxDepth], is an error.
 func Marshal(v any) (Raw, error) {
-	dst, err := appendValue(nil, v, 0)
-	return Raw(dst), err
+	dst, err := appendValue(make([]byte, 0, 64), v, 0)
+	if err != nil {
+		return nil, err
+	}
+	return Raw(dst), nil
+}
+
+// MarshalObject writes each value of m, as [Marshal] does, and returns them as
+// the members of an object, sorted by name.
+func MarshalObject(m map[string]any) (Object, error) {
+	if len(m) == 0 {
+		return Object{}, nil
+	}
+	o := Object{members: make([]member, 0, len(m))}
+	for key := range m {
+		o.members = append(o.members, member{key: key})
+	}
+	slices.SortFunc(o.members, func(a, b member) int { return strings.Compare(a.key, b.key) })
+	dst := make([]byte, 0, 48*len(m)) // of all of them; what it outgrows stays with the first ones
+	for i := range o.members {
+		start := len(dst)
+		var err error
+		if dst, err = appendValue(dst, m[o.members[i].key], 0); err != nil {
+			return Object{}, fmt.Errorf("%q: %w", o.members[i].key, err)
+		}
+		o.members[i].value = Raw(dst[start:len(dst):len(dst)])
+	}
+	return o, nil
 }
 
 // String returns text as a JSON string.

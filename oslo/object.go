@@ -38,6 +38,9 @@ type place struct {
 
 func (m *member) added() bool { return m.read.key == 0 }
 
+// checked reports whether the scanner has accepted the value.
+func (m *member) checked() bool { return !m.added() && !m.set }
+
 // ParseObject splits text, which must be one JSON object, into its members.
 // They share memory with text. Errors wrap [ErrSyntax], or [ErrMessage] if the
 // text is JSON but no object.
@@ -77,18 +80,43 @@ func ParseObject(text []byte) (Object, error) {
 // keyName returns the text of a quoted name, without allocating for those that
 // every message has.
 func keyName(quoted []byte) string {
-	for _, known := range knownKeys {
-		if len(quoted) == len(known)+2 && string(quoted[1:len(quoted)-1]) == known {
-			return known
-		}
+	switch name := quoted[1 : len(quoted)-1]; string(name) {
+	case keyMsgID:
+		return keyMsgID
+	case keyReplyQueue:
+		return keyReplyQueue
+	case keyTimeout:
+		return keyTimeout
+	case keyUniqueID:
+		return keyUniqueID
+	case "method":
+		return "method"
+	case "args":
+		return "args"
+	case "namespace":
+		return "namespace"
+	case "version":
+		return "version"
+	case "result":
+		return "result"
+	case "failure":
+		return "failure"
+	case "ending":
+		return "ending"
+	case "message_id":
+		return "message_id"
+	case "publisher_id":
+		return "publisher_id"
+	case "event_type":
+		return "event_type"
+	case "priority":
+		return "priority"
+	case "payload":
+		return "payload"
+	case "timestamp":
+		return "timestamp"
 	}
 	return string(unquote(quoted))
-}
-
-var knownKeys = [...]string{
-	keyVersion, keyMessage, keyMsgID, keyReplyQueue, keyTimeout, keyUniqueID,
-	"method", "args", "namespace", "version", "result", "failure", "ending",
-	"message_id", "publisher_id", "event_type", "priority", "payload", "timestamp",
 }
 
 // Len returns how many members there are.
@@ -206,16 +234,30 @@ func (o *Object) appendMembers(dst []byte, from int) []byte {
 func (o *Object) Value() map[string]any {
 	m := make(map[string]any, len(o.members))
 	for i := range o.members {
-		if v, err := o.members[i].value.Value(); err == nil {
-			m[o.members[i].key] = v
+		v := &o.members[i]
+		if !v.checked() {
+			if value, err := v.value.Value(); err == nil {
+				m[v.key] = value
+			}
+			continue
 		}
+		m[v.key] = v.value.value()
 	}
 	return m
 }
 
 // cutPrefixed returns the members whose names begin with prefix, without it.
 func (o *Object) cutPrefixed(prefix string) Object {
-	var out Object
+	n := 0
+	for i := range o.members {
+		if strings.HasPrefix(o.members[i].key, prefix) {
+			n++
+		}
+	}
+	if n == 0 {
+		return Object{}
+	}
+	out := Object{members: make([]member, 0, n)}
 	for i := range o.members {
 		if name, ok := strings.CutPrefix(o.members[i].key, prefix); ok {
 			out.members = append(out.members, member{key: name, value: o.members[i].value})
@@ -252,9 +294,13 @@ func (w *objectWriter) text(name, value string) {
 	w.dst = appendQuoted(w.dst, value)
 }
 
+// prefixed writes the members of o with a prefix, which needs no escapes, to
+// their names.
 func (w *objectWriter) prefixed(prefix string, o *Object) {
 	for i := range o.members {
-		w.raw(prefix+o.members[i].key, o.members[i].value)
+		w.separate()
+		w.dst = appendEscaped(append(append(w.dst, '"'), prefix...), o.members[i].key)
+		w.dst = appendRaw(append(w.dst, `": `...), o.members[i].value)
 	}
 }
 

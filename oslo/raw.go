@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Raw is the text of one JSON value as a Python peer writes it, which may hold
@@ -37,6 +38,9 @@ func (r Raw) orNull() Raw {
 	}
 	return r
 }
+
+// IsObject reports whether r, which must be JSON, is an object.
+func (r Raw) IsObject() bool { return len(r) > 0 && r[0] == '{' }
 
 // Text returns the string that r is, and whether it is one.
 func (r Raw) Text() (string, bool) {
@@ -129,6 +133,12 @@ func scalar(s []byte) any {
 // without a type of their own become [json.Number]. NaN and the infinities are
 // an error there: use [Raw.Value] for them.
 func (r Raw) Unmarshal(v any) error {
+	if s, ok := v.(*string); ok && s != nil && len(r) > 0 && r[0] == '"' && utf8.Valid(r) {
+		if text, ok := r.Text(); ok && utf8.ValidString(text) {
+			*s = text
+			return nil
+		}
+	}
 	d := json.NewDecoder(bytes.NewReader(r))
 	d.UseNumber()
 	if err := d.Decode(v); err != nil {

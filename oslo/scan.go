@@ -49,8 +49,22 @@ func scanValue(s []byte, i, depth int) (int, error) {
 	return scanNumber(s, i)
 }
 
+// inString has the bytes that only go on in a string.
+var inString = func() (t [256]bool) {
+	for c := 0x20; c < len(t); c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 func scanString(s []byte, i int) (int, error) {
 	for i++; i < len(s); i++ {
+		for i < len(s) && inString[s[i]] {
+			i++
+		}
+		if i == len(s) {
+			break
+		}
 		switch c := s[i]; {
 		case c == '"':
 			return i + 1, nil

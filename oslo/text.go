@@ -8,29 +8,48 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
+// plain has the ASCII characters that stand for themselves in a JSON string as
+// Python writes it.
+var plain = func() (t [256]bool) {
+	for c := byte(0x20); c < 0x7f; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // appendQuoted appends text as a JSON string of ASCII characters, the way
 // Python writes it. Text may be generalised UTF-8; a byte that is neither
 // becomes the lone surrogate U+DC00 + byte, Python's surrogateescape.
 func appendQuoted[T ~string | ~[]byte](dst []byte, text T) []byte {
-	dst = append(dst, '"')
+	return append(appendEscaped(append(dst, '"'), text), '"')
+}
+
+// appendEscaped appends what is between the quotes.
+func appendEscaped[T ~string | ~[]byte](dst []byte, text T) []byte {
 	for i := 0; i < len(text); {
+		start := i
+		for i < len(text) && plain[text[i]] {
+			i++
+		}
+		dst = append(dst, text[start:i]...)
+		if i == len(text) {
+			break
+		}
 		c := text[i]
 		if c < utf8.RuneSelf {
 			i++
-			switch {
-			case c == '"' || c == '\\':
+			switch c {
+			case '"', '\\':
 				dst = append(dst, '\\', c)
-			case c >= 0x20 && c != 0x7f:
-				dst = append(dst, c)
-			case c == '\n':
+			case '\n':
 				dst = append(dst, '\\', 'n')
-			case c == '\r':
+			case '\r':
 				dst = append(dst, '\\', 'r')
-			case c == '\t':
+			case '\t':
 				dst = append(dst, '\\', 't')
-			case c == '\b':
+			case '\b':
 				dst = append(dst, '\\', 'b')
-			case c == '\f':
+			case '\f':
 				dst = append(dst, '\\', 'f')
 			default:
 				dst = appendEscape(dst, rune(c))
@@ -55,7 +74,7 @@ func appendQuoted[T ~string | ~[]byte](dst []byte, text T) []byte {
 		}
 		dst = appendEscape(dst, r)
 	}
-	return append(dst, '"')
+	return dst
 }
 
 func appendEscape(dst []byte, r rune) []byte {

@@ -2,8 +2,6 @@ package rpc
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
@@ -38,11 +36,14 @@ func (o Oslo) EncodeRequest(req Request, ticket Ticket) (router.Envelope, error)
 		Timeout: oslo.Seconds(req.Monitor),
 	}
 	if req.Payload != nil {
-		args, err := oslo.ParseObject(req.Payload)
+		args, err := oslo.ParseRaw(req.Payload)
+		if err == nil && !args.IsObject() {
+			err = oslo.ErrMessage
+		}
 		if err != nil {
 			return router.Envelope{}, fmt.Errorf("%w oslo: the payload must be a JSON object of arguments: %w", ErrFormat, err)
 		}
-		r.Args = args.Raw()
+		r.Args = args
 	}
 	var err error
 	if r.Context, err = contextObject(req.Context); err != nil {
@@ -67,16 +68,15 @@ func (o Oslo) DecodeRequest(env *router.Envelope) (Request, Ticket, error) {
 		ticket.KeepAlive = r.KeepAlive()
 	}
 	req := Request{Method: r.Method, Namespace: r.Namespace, Version: r.Version, Context: r.Context.Value()}
-	args, err := r.Arguments()
 	switch {
 	case r.Method == "":
 		return req, ticket, fmt.Errorf("%w oslo: %w", ErrFormat, remoteError(oslo.BadArguments("The request names no method")))
-	case err != nil:
-		return req, ticket, fmt.Errorf("%w oslo: %w", ErrFormat, remoteError(oslo.BadArguments("The arguments are no JSON object")))
-	case args.Len() == 0:
+	case r.Args == nil:
 		req.Payload = []byte("{}")
+	case !r.Args.IsObject():
+		return req, ticket, fmt.Errorf("%w oslo: %w", ErrFormat, remoteError(oslo.BadArguments("The arguments are no JSON object")))
 	default:
-		req.Payload = args.Raw()
+		req.Payload = r.Args
 	}
 	return req, ticket, nil
 }
@@ -221,13 +221,9 @@ func (o Oslo) seal(message oslo.Raw) router.Envelope {
 }
 
 func contextObject(context map[string]any) (oslo.Object, error) {
-	var o oslo.Object
-	for _, key := range slices.Sorted(maps.Keys(context)) {
-		raw, err := oslo.Marshal(context[key])
-		if err != nil {
-			return o, fmt.Errorf("%w oslo: context %q: %w", ErrFormat, key, err)
-		}
-		o.Set(key, raw)
+	o, err := oslo.MarshalObject(context)
+	if err != nil {
+		return o, fmt.Errorf("%w oslo: context %w", ErrFormat, err)
 	}
 	return o, nil
 }

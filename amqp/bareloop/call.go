@@ -19,8 +19,18 @@ func callProperties(body []byte) amqp091.Publishing {
 	}
 }
 
-// declareTopic declares the exchange and queue of a topic, as oslo.messaging
+// DeclareTopic declares the exchange and queue of a topic, as oslo.messaging
 // does in its default settings.
+func DeclareTopic(ctx context.Context, url, exchange, topic string) error {
+	l, err := open(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return declareTopic(l, exchange, topic)
+}
+
+// declareTopic declares the exchange and queue of a topic.
 func declareTopic(l *link, exchange, topic string) error {
 	if err := l.ch.ExchangeDeclare(exchange, "topic", false, false, false, false, nil); err != nil {
 		return fmt.Errorf("declare exchange %q: %w", exchange, err)

@@ -13,9 +13,10 @@ func newBenchCalls() *cobra.Command {
 		Use:   "calls",
 		Short: "Measure calls and casts against the bare client library and Python's oslo.messaging",
 		Long: `calls makes calls and casts, as oslo.messaging puts them on the wire: with the Go
-packages, with a bare amqp091-go request and reply, and with Python's
-oslo.messaging if the interpreter has it. Each side is a client and a server in
-processes of their own; they take turns on one broker. It prints how long a call
+packages, with these and a router in proxy mode between them, with a bare
+amqp091-go request and reply, and with Python's oslo.messaging if the interpreter
+has it. Each side is a client and a server in processes of their own; they take
+turns on one broker. It prints how long a call
 took, calls and casts per second, both processes' CPU, and their connections.
 
 Without --url it starts a private RabbitMQ on loopback.`,

@@ -1,6 +1,7 @@
 // Package calls measures calls and casts: the Go packages transport and rpc, a
 // bare amqp091-go request and reply, and Python's oslo.messaging, each as a
-// client and a server in processes of their own, in turn on one broker.
+// client and a server in processes of their own, and the Go ones with a router
+// between them; in turn on one broker.
 package calls
 
 import (
@@ -64,17 +65,19 @@ type Figure struct {
 	PerSecond    float64 `json:"per_second"`
 	ClientMicros float64 `json:"client_cpu_us"` // user and system, for each
 	ServerMicros float64 `json:"server_cpu_us"`
+	RouterMicros float64 `json:"router_cpu_us,omitempty"`
 	Failed       int     `json:"failed"`        // of all rounds
 	Why          string  `json:"why,omitempty"` // the first of them failed
 }
 
-// CPUMicros is the processor time of both processes for each call or cast.
-func (f Figure) CPUMicros() float64 { return f.ClientMicros + f.ServerMicros }
+// CPUMicros is the processor time of all processes for each call or cast.
+func (f Figure) CPUMicros() float64 { return f.ClientMicros + f.ServerMicros + f.RouterMicros }
 
 // The sides.
 const (
 	SideBare   = "bare amqp091-go"
 	SideGo     = "Go"
+	SideProxy  = "Go, router between"
 	SidePython = "Python"
 )
 
@@ -87,7 +90,18 @@ type side struct {
 	name           string
 	part           int // it makes one in so many of the calls
 	client, server *peer
-	casts          int // that were sent
+	router         *peer // nil if there is none
+	casts          int   // that were sent
+}
+
+// stop ends the side's processes.
+func (s *side) stop() (err error) {
+	for _, p := range []*peer{s.client, s.router, s.server} {
+		if p != nil {
+			err = errors.Join(err, p.stop())
+		}
+	}
+	return err
 }
 
 // Measure runs the benchmark.
@@ -118,7 +132,7 @@ func Measure(ctx context.Context, opts Options) (*Report, error) {
 		err = m.measure()
 	}
 	for _, s := range m.sides {
-		err = errors.Join(err, s.client.stop(), s.server.stop())
+		err = errors.Join(err, s.stop())
 	}
 	return m.report, err
 }
@@ -157,28 +171,44 @@ func (m *measurement) start(ctx context.Context) error {
 		return err
 	}
 	id := uuid.NewString()[:8]
-	peers := func(name string, part int, server, client []string) error {
+	begin := func(name string, part int, argv func(role string) []string, prefix string) error {
 		s := &side{name: name, part: part}
-		topic := "bench-" + id + "-" + strings.ToLower(strings.Fields(name)[0])
-		url := m.opts.URL
-		if name == SidePython {
-			url = strings.Replace(url, "amqp", "rabbit", 1)
-		}
-		args := []string{url, "bench-" + id, topic, strings.Repeat("v", m.opts.Bytes), requestContext}
+		m.sides = append(m.sides, s) // so that what has started is stopped
 		m.opts.Progress(0, "starting "+name)
-		if s.server, err = start(ctx, name+" server", append(server, args...)); err != nil {
+		topic := fmt.Sprintf("bench-%s-%d", id, len(m.sides))
+		start := func(role, topic string) (*peer, error) {
+			url := m.opts.URL
+			if name == SidePython {
+				url = strings.Replace(url, "amqp", "rabbit", 1)
+			}
+			args := append(argv(prefix+role), url, "bench-"+id, topic, strings.Repeat("v", m.opts.Bytes), requestContext)
+			return start(ctx, name+" "+role, args)
+		}
+		served := topic
+		if name == SideProxy {
+			served += ".out"
+		}
+		var err error
+		if s.server, err = start("server", served); err != nil {
 			return err
 		}
-		if s.client, err = start(ctx, name+" client", append(client, args...)); err != nil {
-			return errors.Join(err, s.server.stop())
+		if name == SideProxy {
+			if s.router, err = start("router", topic); err != nil {
+				return err
+			}
 		}
-		m.sides = append(m.sides, s)
-		return nil
-	}
-	if err := peers(SideBare, 1, []string{self, verb, "bare-server"}, []string{self, verb, "bare-client"}); err != nil {
+		s.client, err = start("client", topic)
 		return err
 	}
-	if err := peers(SideGo, 1, []string{self, verb, "server"}, []string{self, verb, "client"}); err != nil {
+	ours := func(role string) []string { return []string{self, verb, role} }
+	err = begin(SideBare, 1, ours, "bare-")
+	if err == nil {
+		err = begin(SideGo, 1, ours, "")
+	}
+	if err == nil {
+		err = begin(SideProxy, 1, ours, "")
+	}
+	if err != nil {
 		return err
 	}
 	if m.opts.Python == "" {
@@ -200,7 +230,7 @@ func (m *measurement) start(ctx context.Context) error {
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		return err
 	}
-	return peers(SidePython, 4, []string{m.opts.Python, file, "server"}, []string{m.opts.Python, file, "client"})
+	return begin(SidePython, 4, func(role string) []string { return []string{m.opts.Python, file, role} }, "")
 }
 
 // measure lets the sides take turns.
@@ -243,9 +273,20 @@ func (m *measurement) measure() error {
 	return nil
 }
 
+// cpu returns the processor time so far of the server and the router.
+func (s *side) cpu() (server, router int64, err error) {
+	said, err := s.server.do(command{Do: "cpu"})
+	if err != nil || s.router == nil {
+		return said.CPUMicros, 0, err
+	}
+	server = said.CPUMicros
+	said, err = s.router.do(command{Do: "cpu"})
+	return server, said.CPUMicros, err
+}
+
 // run makes n calls or casts and waits until the server is done with them.
 func (s *side) run(do string, n, callers int) (Figure, error) {
-	before, err := s.server.do(command{Do: "cpu"})
+	server, router, err := s.cpu()
 	if err != nil {
 		return Figure{}, err
 	}
@@ -259,7 +300,7 @@ func (s *side) run(do string, n, callers int) (Figure, error) {
 			return Figure{}, err
 		}
 	}
-	after, err := s.server.do(command{Do: "cpu"})
+	serverAfter, routerAfter, err := s.cpu()
 	if err != nil {
 		return Figure{}, err
 	}
@@ -270,7 +311,8 @@ func (s *side) run(do string, n, callers int) (Figure, error) {
 		f.P99Micros = float64(r.Took[len(r.Took)*99/100]) / 1e3
 		f.PerSecond = float64(n-r.Failed) / time.Duration(r.Nanoseconds).Seconds()
 		f.ClientMicros = float64(r.CPUMicros) / float64(n)
-		f.ServerMicros = float64(after.CPUMicros-before.CPUMicros) / float64(n)
+		f.ServerMicros = float64(serverAfter-server) / float64(n)
+		f.RouterMicros = float64(routerAfter-router) / float64(n)
 	}
 	return f, nil
 }
@@ -305,6 +347,7 @@ func middle(runs []Figure) (f Figure) {
 	median(func(f *Figure) *float64 { return &f.PerSecond })
 	median(func(f *Figure) *float64 { return &f.ClientMicros })
 	median(func(f *Figure) *float64 { return &f.ServerMicros })
+	median(func(f *Figure) *float64 { return &f.RouterMicros })
 	for _, r := range runs {
 		f.Failed += r.Failed
 		f.Why = cmp.Or(f.Why, r.Why)

@@ -7,9 +7,11 @@ import (
 
 	"github.com/wasmrouter/router/app/bench/calls"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
 func TestMain(m *testing.M) {
+	compile.Main()
 	calls.Main()
 	rabbitnode.Main(m)
 }
@@ -21,7 +23,7 @@ func TestABenchmarkOfAFewCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Results) != 6 {
+	if len(report.Results) != 8 {
 		t.Errorf("%d results: %+v", len(report.Results), report)
 	}
 	for _, r := range report.Results {
@@ -33,15 +35,15 @@ func TestABenchmarkOfAFewCalls(t *testing.T) {
 		if r.ClientConnections < 1 || r.ServerConnections < 1 {
 			t.Errorf("%s with %d callers: %d and %d connections", r.Side, r.Callers, r.ClientConnections, r.ServerConnections)
 		}
-		if r.Side == calls.SideGo && (r.ClientConnections > 2 || r.ServerConnections > 2) {
-			t.Errorf("Go has %d and %d connections", r.ClientConnections, r.ServerConnections)
+		if (r.Side == calls.SideGo || r.Side == calls.SideProxy) && (r.ClientConnections > 2 || r.ServerConnections > 2) {
+			t.Errorf("%s has %d and %d connections", r.Side, r.ClientConnections, r.ServerConnections)
 		}
 	}
 	var text bytes.Buffer
 	if err := report.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"p50 of a call, 8 callers: Go / bare amqp091-go = ", "CPU of a call, 1 callers: Go / Python = ", "oslo.messaging 14.", "2 + 2"} {
+	for _, want := range []string{"p50 of a call, 8 callers: Go / bare amqp091-go = ", "CPU of a call, 1 callers: Go / Python = ", "p50 of a call, 1 callers: Go, router between / Go = ", "oslo.messaging 14.", "2 + 2"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}

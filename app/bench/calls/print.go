@@ -19,6 +19,7 @@ type goal struct {
 var goals = []goal{
 	{"p50 of a call", SideGo, SideBare, func(r *Result) float64 { return r.Call.P50Micros }, 0, 1.2},
 	{"CPU of a call", SideGo, SidePython, func(r *Result) float64 { return r.Call.CPUMicros() }, 0, 0.1},
+	{"p50 of a call", SideProxy, SideGo, func(r *Result) float64 { return r.Call.P50Micros }, 0, 2.2},
 	{"casts a second", SideGo, SidePython, func(r *Result) float64 { return r.Cast.PerSecond }, 5, 0},
 }
 
@@ -27,7 +28,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "%d calls and casts a run (Python a quarter), %d runs a side in turn, medians; %d bytes there and back; %s, oslo.messaging %s, %d CPUs\n\n",
 		r.Calls, r.Rounds, r.Bytes, r.Go, r.Python, r.CPUs)
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "callers\tside\tcall p50 µs\tp99 µs\tcalls/s\tCPU µs: client\tserver\tcast p50 µs\tcasts/s\tCPU µs: client\tserver\tfailed\tconnections\t")
+	fmt.Fprintln(tw, "callers\tside\tcall p50 µs\tp99 µs\tcalls/s\tCPU µs: client\tserver\trouter\tcast p50 µs\tcasts/s\tCPU µs: client\tserver\trouter\tfailed\tconnections\t")
 	var callers []int
 	for _, x := range r.Results {
 		if !slices.Contains(callers, x.Callers) {
@@ -37,9 +38,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, n := range callers {
 		for _, x := range r.Results {
 			if x.Callers == n {
-				fmt.Fprintf(tw, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%d\t%d + %d\t\n", n, x.Side,
-					x.Call.P50Micros, x.Call.P99Micros, x.Call.PerSecond, x.Call.ClientMicros, x.Call.ServerMicros,
-					x.Cast.P50Micros, x.Cast.PerSecond, x.Cast.ClientMicros, x.Cast.ServerMicros,
+				fmt.Fprintf(tw, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%d\t%d + %d\t\n", n, x.Side,
+					x.Call.P50Micros, x.Call.P99Micros, x.Call.PerSecond, x.Call.ClientMicros, x.Call.ServerMicros, x.Call.RouterMicros,
+					x.Cast.P50Micros, x.Cast.PerSecond, x.Cast.ClientMicros, x.Cast.ServerMicros, x.Cast.RouterMicros,
 					x.Call.Failed+x.Cast.Failed, x.ClientConnections, x.ServerConnections)
 			}
 		}

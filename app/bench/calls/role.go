@@ -45,7 +45,8 @@ type stage struct {
 	seen                 atomic.Int64
 }
 
-// actor is one end of the calls. A server has no call and cast.
+// actor is one end of the calls, or between them. Only a client has call and
+// cast.
 type actor struct {
 	call, cast func(ctx context.Context) error
 	close      func(ctx context.Context) error
@@ -58,6 +59,7 @@ func play(ctx context.Context, args []string, in io.Reader, out io.Writer) error
 	}
 	open := map[string]func(context.Context, *stage) (actor, error){
 		"client": openClient, "server": openServer, "bare-client": openBareClient, "bare-server": openBareServer,
+		"router": openRouter,
 	}[args[0]]
 	if open == nil {
 		return fmt.Errorf("no role %q", args[0])
