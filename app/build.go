@@ -208,7 +208,7 @@ func (b *builder) route(name string, loaded map[string]loadedFilter) router.Rout
 	rc := router.RouteConfig{
 		Name: name,
 		Source: router.Source{
-			Queue: r.Listen, Prefetch: r.Prefetch, Priority: r.Priority,
+			Queue: r.Queue(name), Prefetch: r.Prefetch, Priority: r.Priority,
 			Exclusive: r.Exclusive, DrainTimeout: b.cfg.Process.DrainTimeout.Std(),
 		},
 		Lanes:      r.Parallel,
@@ -221,6 +221,8 @@ func (b *builder) route(name string, loaded map[string]loadedFilter) router.Rout
 	var err error
 	rc.OnError, err = router.ParsePolicy(r.OnError)
 	check(err, "on_error")
+	rc.Source.Topology, err = listenTopology(b.cfg, name)
+	check(err, "listen")
 	rc.Allow, err = router.NewAllow(r.Allow)
 	check(err, "allow")
 	switch r.Order {

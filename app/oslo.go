@@ -35,6 +35,36 @@ func (r *routePart) speakOslo(rc *router.RouteConfig) error {
 	return nil
 }
 
+// listenTopology returns what a route that names a topic, and not a queue, needs
+// at the broker, without what the configuration itself declares.
+func listenTopology(cfg *config.Config, route string) (router.Topology, error) {
+	r := cfg.Routes[route]
+	queue := r.Queue(route)
+	if queue == r.Listen || r.Listen == "queue:"+queue {
+		return router.Topology{}, nil
+	}
+	t, err := router.ParseTarget(r.Listen)
+	if err != nil {
+		return router.Topology{}, err
+	}
+	layout := rpc.Layout{Exchange: t.Exchange}
+	var top router.Topology
+	switch t.Kind {
+	case router.TargetTopic:
+		top = layout.Server(t.Topic, "")[0].Topology
+	case router.TargetServer:
+		top = layout.Server(t.Topic, t.Server)[1].Topology
+	case router.TargetFanout:
+		top = layout.Server(t.Topic, "")[1].Topology
+		top.Queues[0].Name, top.Bindings[0].Queue = queue, queue // not a name for each start
+	case router.TargetNotify:
+		top = layout.Listener(t.Topic, []string{t.Priority}, "")[0].Topology
+	}
+	top.Exchanges = slices.DeleteFunc(top.Exchanges, func(x router.Exchange) bool { _, ok := cfg.Exchanges[x.Name]; return ok })
+	top.Queues = slices.DeleteFunc(top.Queues, func(q router.Queue) bool { _, ok := cfg.Queues[q.Name]; return ok })
+	return top, nil
+}
+
 // callsPart is what a route in proxy mode has besides its own part and the one
 // that brings replies back: the calls made in its name. It stays when the route
 // changes, so that no call is lost by a reload.
@@ -136,8 +166,8 @@ func replyPermits(own []string, allow *router.Allow) func(queue string) bool {
 // ownQueues returns the names of all queues of the configuration, in order.
 func ownQueues(cfg *config.Config) []string {
 	own := slices.Collect(maps.Keys(cfg.Queues))
-	for _, r := range cfg.Routes {
-		own = append(own, r.Listen, r.DeadLetter)
+	for name, r := range cfg.Routes {
+		own = append(own, r.Queue(name), r.DeadLetter)
 	}
 	slices.Sort(own)
 	return slices.Compact(own)

@@ -59,13 +59,18 @@ func (p *party) client() *rpc.Client {
 // test ends.
 func (p *party) serve(queue string, handler rpc.Handler) (stop func()) {
 	p.Helper()
+	return p.serveSource(router.Source{Queue: queue}, handler)
+}
+
+func (p *party) serveSource(source router.Source, handler rpc.Handler) (stop func()) {
+	p.Helper()
 	s, err := rpc.NewServer(rpc.ServerConfig{Sender: p.broker.Sender("server"), Listener: p.broker, Format: rpc.Oslo{}, DrainTimeout: patience})
 	if err != nil {
 		p.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
-	go func() { result <- s.Serve(ctx, []router.Source{{Queue: queue}}, handler) }()
+	go func() { result <- s.Serve(ctx, []router.Source{source}, handler) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-result; err != nil {
@@ -184,5 +189,63 @@ func TestUndecodableCallsAreAnswered(t *testing.T) {
 		if got := c.arrives(q[0] + ".dead"); got != body {
 			t.Errorf("%s: the dead letter is %s", name, got)
 		}
+	}
+}
+
+// TestARouteIsAServerOfATopic has nothing declared but by the route and those
+// that talk to it.
+func TestARouteIsAServerOfATopic(t *testing.T) {
+	p := join(t)
+	name := rabbitnode.Queue(t)
+	exchange, topic := name+".x", name+".topic"
+	text := head(rabbitnode.Shared(t).URL())
+	for listen, out := range map[string]string{
+		"topic:" + exchange + "/" + topic:            "topic:" + exchange + "/" + topic + ".real",
+		"server:" + exchange + "/" + name + ".host":  "topic:" + exchange + "/" + topic + ".real",
+		"fanout:" + topic:                            "fanout:" + topic + ".real",
+		"notify:" + exchange + "/" + topic + ".info": "notify:" + exchange + "/" + topic + ".real.info",
+	} {
+		kind, _, _ := strings.Cut(listen, ":")
+		text += fmt.Sprintf("[routes.%s]\nlisten = %q\nformat = \"oslo\"\nsend = [%q]\n", kind, listen, out)
+	}
+	layout := rpc.Layout{Exchange: exchange}
+	behind := layout.Server(topic+".real", "")
+	if err := rpc.Ensure(t.Context(), p.broker.Declare, behind); err != nil {
+		t.Fatal(err)
+	}
+	start(t, text)
+	got := make(chan string, 10)
+	for _, source := range behind {
+		p.serveSource(source, func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
+			got <- in.Method
+			return rpc.Reply{Payload: []byte("true")}, nil
+		})
+	}
+	client := p.client()
+	for _, target := range []router.Target{
+		{Kind: router.TargetTopic, Exchange: exchange, Topic: topic},
+		{Kind: router.TargetServer, Exchange: exchange, Topic: name, Server: "host"},
+	} {
+		if _, err := client.Call(t.Context(), target, rpc.Request{Method: target.String()}); err != nil {
+			t.Errorf("%s: %v", target, err)
+		}
+		if method := <-got; method != target.String() {
+			t.Errorf("served %s", method)
+		}
+	}
+	if err := client.Cast(t.Context(), router.Target{Kind: router.TargetFanout, Topic: topic}, rpc.Request{Method: "all"}); err != nil {
+		t.Fatal(err)
+	}
+	if method := <-got; method != "all" {
+		t.Errorf("served %s", method)
+	}
+	c := dial(t)
+	if _, err := c.ch.QueueDeclare(topic+".real.info", true, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	n := oslo.Notification{MessageID: "n", PublisherID: "p", EventType: "e", Priority: "info", Payload: oslo.Raw("{}")}
+	c.publish(topic+".info", string(oslo.Seal(n.Encode())))
+	if body := c.arrives(topic + ".real.info"); body != string(oslo.Seal(n.Encode())) {
+		t.Errorf("the notification became %s", body)
 	}
 }

@@ -123,7 +123,7 @@ func (t *table) plan() *Plan {
 	for _, name := range slices.Sorted(maps.Keys(t.cfg.Routes)) {
 		c := t.cfg.Routes[name]
 		rp := RoutePlan{
-			Name: name, Listen: c.Listen, Format: c.Format, Prefetch: c.Prefetch, Order: c.Order, Lanes: c.Parallel,
+			Name: name, Listen: c.Queue(name), Format: c.Format, Prefetch: c.Prefetch, Order: c.Order, Lanes: c.Parallel,
 			Chain: t.routes[name].chain(), Send: c.Send, Allow: c.Allow, OnError: c.OnError, Retry: c.Retry,
 			DeadLetter: c.DeadLetter, MaxMessage: c.MaxMessage, Dedup: c.Dedup,
 		}
@@ -139,17 +139,38 @@ func (t *table) plan() *Plan {
 		p.Routes = append(p.Routes, rp)
 	}
 	top := topology(t.cfg)
-	present := map[bool]string{true: ", which must exist"}
-	for _, x := range top.Exchanges {
-		p.Declare = append(p.Declare, fmt.Sprintf("%s exchange %s%s", x.Type, x.Name, present[x.Passive]))
+	for _, name := range slices.Sorted(maps.Keys(t.cfg.Routes)) {
+		top = top.Join(t.routes[name].cfg.Source.Topology)
 	}
-	for _, q := range top.Queues {
-		p.Declare = append(p.Declare, fmt.Sprintf("%s queue %s%s", q.Type, q.Name, present[q.Passive]))
-	}
-	for _, b := range top.Bindings {
-		p.Declare = append(p.Declare, fmt.Sprintf("binding %s -[%s]-> %s", b.Exchange, b.Key, b.Queue))
-	}
+	p.Declare = declared(top)
 	return p
+}
+
+// declared says what is declared, once each.
+func declared(t router.Topology) []string {
+	all := []string{}
+	add := func(kind, what string, passive, shared bool) {
+		line := strings.TrimSpace(kind + " " + what)
+		switch {
+		case passive:
+			line += ", which must exist"
+		case shared:
+			line += ", unless it exists"
+		}
+		if !slices.Contains(all, line) {
+			all = append(all, line)
+		}
+	}
+	for _, x := range t.Exchanges {
+		add(x.Type, "exchange "+x.Name, x.Passive, x.Shared)
+	}
+	for _, q := range t.Queues {
+		add(q.Type, "queue "+q.Name, q.Passive, q.Shared)
+	}
+	for _, b := range t.Bindings {
+		add("", fmt.Sprintf("binding %s -[%s]-> %s", b.Exchange, b.Key, b.Queue), false, false)
+	}
+	return all
 }
 
 // chain names the filters of each stage that has any.

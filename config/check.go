@@ -27,8 +27,8 @@ func (c *Config) complete(b *binder) {
 				r.Parallel = 1
 			}
 		}
-		if r.DeadLetter == "" && r.Listen != "" {
-			r.DeadLetter = r.Listen + ".dead"
+		if queue := r.Queue(name); r.DeadLetter == "" && queue != "" {
+			r.DeadLetter = queue + ".dead"
 		}
 		c.Routes[name] = r
 	}
@@ -132,8 +132,13 @@ var targetKinds = []string{"queue", "exchange", "topic", "server", "fanout", "no
 func (c *Config) checkRoute(b *binder, name string, r Route) {
 	at := func(keys ...string) []string { return append([]string{"routes", name}, keys...) }
 	b.labelName(at()...)
-	b.amqpName(at("listen"), r.Listen)
-	c.checkQueueName(b, at("listen"), r.Listen)
+	listen := r.Queue(name)
+	if c.checkListen(b, at("listen"), r) {
+		b.amqpName(at("listen"), listen)
+		if listen == r.Listen {
+			c.checkQueueName(b, at("listen"), listen)
+		}
+	}
 	c.checkFilterNames(b, at("filters"), r.Filters)
 	c.checkOslo(b, at, r)
 	seen := map[string]bool{}
@@ -145,7 +150,7 @@ func (c *Config) checkRoute(b *binder, name string, r Route) {
 			b.refuse(path, "write queue:NAME, exchange:NAME/KEY, topic:TOPIC, server:TOPIC.SERVER, fanout:TOPIC or notify:TOPIC.PRIORITY", "%s is not a target", b.shown(path, target))
 		case !slices.Contains(targetKinds, kind):
 			b.refuse(path, didYouMean(kind, targetKinds), "%s has an unknown kind", b.shown(path, target))
-		case target == "queue:"+r.Listen:
+		case target == "queue:"+listen, target == r.Listen:
 			b.doubt(path, "name another queue, unless a filter ends the circle", "sends messages back to the queue they come from")
 		case kind == "queue":
 			c.checkQueueName(b, path, rest)
@@ -165,13 +170,13 @@ func (c *Config) checkRoute(b *binder, name string, r Route) {
 	}
 	c.checkOrder(b, at, r)
 	switch {
-	case r.DeadLetter == r.Listen+".dead":
+	case r.DeadLetter == listen+".dead":
 		// The default. Any fault of it is a fault of listen, but for its length.
-		if len(r.Listen) <= 255 && len(r.DeadLetter) > 255 {
+		if len(listen) <= 255 && len(r.DeadLetter) > 255 {
 			b.refuse(at("listen"), "set dead_letter", "leaves no room for .dead in the name of the dead-letter queue")
 		}
 	case r.DeadLetter == "":
-	case r.DeadLetter == r.Listen:
+	case r.DeadLetter == listen:
 		b.refuse(at("dead_letter"), "dead letters would come back as messages", "is the queue that the route listens to")
 	default:
 		b.amqpName(at("dead_letter"), r.DeadLetter)
@@ -242,11 +247,12 @@ func (c *Config) checkShared(b *binder) {
 		for _, f := range slices.Concat(r.Filters, r.ReplyFilters) {
 			used[f] = true
 		}
-		other, ok := listeners[r.Listen]
+		queue := r.Queue(name)
+		other, ok := listeners[queue]
 		switch {
-		case r.Listen == "":
+		case queue == "":
 		case !ok:
-			listeners[r.Listen] = name
+			listeners[queue] = name
 		case r.Exclusive || c.Routes[other].Exclusive:
 			b.refuse([]string{"routes", name, "listen"}, "set exclusive = false in both", "routes.%s listens to this queue too, and one of the two is exclusive", renderKey(other))
 		default:

@@ -1,6 +1,67 @@
 package config
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Queue returns the queue that the route of that name listens to, whichever way
+// it is written.
+func (r Route) Queue(name string) string {
+	kind, rest, ok := r.listenTarget()
+	switch {
+	case !ok:
+		return r.Listen
+	case kind == "fanout":
+		return rest + "_fanout_" + name // one for all processes that run the route
+	case kind == "queue":
+		return rest
+	}
+	if _, topic, ok := strings.Cut(rest, "/"); ok {
+		return topic
+	}
+	return rest
+}
+
+// listenTarget splits what a route listens to, if it is not the plain name of a
+// queue.
+func (r Route) listenTarget() (kind, rest string, ok bool) {
+	kind, rest, ok = strings.Cut(r.Listen, ":")
+	if r.Format != "oslo" || !ok || !slices.Contains(listenKinds, kind) {
+		return "", "", false
+	}
+	return kind, rest, true
+}
+
+var listenKinds = []string{"queue", "topic", "server", "fanout", "notify"}
+
+// checkListen judges what a route listens to when it is not the plain name of a
+// queue, and reports whether its queue has a name.
+func (c *Config) checkListen(b *binder, path []string, r Route) bool {
+	kind, rest, ok := r.listenTarget()
+	if !ok {
+		return true
+	}
+	topic := rest
+	if _, after, found := strings.Cut(rest, "/"); found {
+		topic = after
+	}
+	dot := strings.IndexByte(topic, '.')
+	hint := ""
+	switch {
+	case topic == "" || kind == "fanout" && topic != rest:
+		hint = "write " + kind + ":NAME"
+	case kind == "server" && (dot < 1 || dot == len(topic)-1):
+		hint = "write server:TOPIC.SERVER"
+	case kind == "notify" && (dot < 1 || strings.HasSuffix(topic, ".")):
+		hint = "write notify:TOPIC.PRIORITY, such as notify:notifications.info"
+	default:
+		return true
+	}
+	b.refuse(path, hint, "%s names no queue", b.shown(path, r.Listen))
+	return false
+}
 
 // checkFilterNames reports names in the list at path that no filter has.
 func (c *Config) checkFilterNames(b *binder, path, names []string) {

@@ -223,7 +223,11 @@ type Grants struct {
 
 // Route takes messages from one queue, through filters, to targets.
 type Route struct {
-	// The queue to consume. Without an entry in [queues] it must exist.
+	// The queue to consume. Without an entry in [queues] it must exist. With
+	// format = "oslo" it may be topic:[EXCHANGE/]TOPIC,
+	// server:[EXCHANGE/]TOPIC.SERVER, fanout:TOPIC or
+	// notify:[EXCHANGE/]TOPIC.PRIORITY: then the queue, its exchange and its
+	// binding are declared as oslo.messaging does, unless they exist.
 	Listen string `toml:"listen" json:"listen" rule:"required,max=255"`
 	// How many messages may be in hand, unacknowledged, at once.
 	Prefetch int `toml:"prefetch" json:"prefetch" rule:"min=1,max=65535"`
