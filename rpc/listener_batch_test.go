@@ -134,6 +134,25 @@ func TestABatchFailsInPartOrWhole(t *testing.T) {
 	}
 }
 
+func TestALayoutsPrefetchBoundsBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		var heard record
+		listen(t, b, rpc.NotificationListenerConfig{
+			Layout: rpc.Layout{Prefetch: 2}, BatchSize: 5, BatchTimeout: time.Hour,
+			Endpoints: []rpc.NotificationEndpoint{{Batch: batches(&heard, nil)}},
+		})
+		synctest.Wait()
+		for _, i := range numbers(4) {
+			b.put(infos, notice(t, "info", i))
+		}
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"info[1 2]", "info[3 4]"}, heard.all()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestEndpointsOfBothKindsShareABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()
