@@ -7,7 +7,8 @@
 //
 // A [Client] bounds every operation with one deadline that covers connecting,
 // publishing and waiting. A [Server] answers calls with a bounded number of
-// workers. A [NotificationListener] hands over notifications at least once.
+// workers. A [Notifier] tells what has happened, and a [NotificationListener]
+// hands that over, at least once.
 package rpc
 
 import "errors"

@@ -86,6 +86,10 @@ func TestNotificationsOverRabbitMQ(t *testing.T) {
 		t.Fatal(err)
 	}
 	targets := []rpc.NotificationTarget{{Exchange: exchange, Topic: topic + ".a"}, {Exchange: exchange, Topic: topic + ".b"}}
+	// An operator has made the queue of dead letters, in another way.
+	if err := p.declare(t.Context(), rpc.Topology{Queues: []rpc.Queue{{Name: dead}}}); err != nil {
+		t.Fatal(err)
+	}
 	send := func(from, to int) {
 		t.Helper()
 		for i := from; i < to; i++ {

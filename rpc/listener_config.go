@@ -122,7 +122,8 @@ type NotificationListenerConfig struct {
 	// The default is 1 s, the most is MaxHold.
 	RequeueDelay time.Duration
 	// RequeueLimit is how often a failed notification comes again before it is
-	// given up; 0 is without limit. The count begins anew when the broker
+	// given up; 0 is without limit, and then as many as are prefetched that fail
+	// for ever hold up their queue. The count begins anew when the broker
 	// delivers it again, after MaxHold or to another process. RequeueLimit times
 	// RequeueDelay is at most MaxHold.
 	RequeueLimit int

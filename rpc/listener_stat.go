@@ -5,7 +5,7 @@ import "sync/atomic"
 type listenerCounters struct {
 	inHand, resting                                 atomic.Int64
 	received, handled, unwanted, unknown, malformed atomic.Uint64
-	duplicates, failed, panics, givenBack           atomic.Uint64
+	duplicates, failed, panics, again               atomic.Uint64
 	deadLetters, dropped                            atomic.Uint64
 }
 
@@ -23,7 +23,7 @@ type NotificationStat struct {
 	Duplicates  uint64 // notifications that came twice; acknowledged
 	Failed      uint64 // times that an endpoint did not handle a notification
 	Panics      uint64 // of handlers
-	GivenBack   uint64 // notifications given back to the broker
+	Again       uint64 // notifications given back to the broker
 	DeadLetters uint64 // that were sent
 	Dropped     uint64 // notifications and malformed messages that were given up, without a dead letter
 }
@@ -43,7 +43,7 @@ func (l *NotificationListener) Stat() NotificationStat {
 		Duplicates:  c.duplicates.Load(),
 		Failed:      c.failed.Load(),
 		Panics:      c.panics.Load(),
-		GivenBack:   c.givenBack.Load(),
+		Again:       c.again.Load(),
 		DeadLetters: c.deadLetters.Load(),
 		Dropped:     c.dropped.Load(),
 	}

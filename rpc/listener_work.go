@@ -195,7 +195,7 @@ func (it *notice) handled() {
 
 // giveBack leaves the notification to the broker, and to whom it gives it next.
 func (it *notice) giveBack() {
-	it.run.l.counters.givenBack.Add(1)
+	it.run.l.counters.again.Add(1)
 	it.settle(router.Settler.Requeue)
 }
 
