@@ -6,9 +6,10 @@
 // [Plain], in which the body is the payload and the headers are the context.
 //
 // A [Client] bounds every operation with one deadline that covers connecting,
-// publishing and waiting. A [Server] answers calls with a bounded number of
-// workers. A [Notifier] tells what has happened, and a [NotificationListener]
-// hands that over, at least once.
+// publishing and waiting; a [Remote] is a service that it talks to. A [Server]
+// answers calls with a bounded number of workers. A [Notifier] tells what has
+// happened, and a [NotificationListener] hands that over, at least once. Package
+// transport makes all of them from a transport URL.
 package rpc
 
 import "errors"

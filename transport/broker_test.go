@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -343,6 +344,47 @@ func TestNotificationsOfBothVersionsArrive(t *testing.T) {
 	}
 	if _, err := sender.Notifier(rpc.NotifierConfig{Topics: []string{strings.Repeat("t", 256)}}); err == nil {
 		t.Error("a notifier with an impossible topic")
+	}
+}
+
+// hook adds to the context of what is sent, and takes it away from what comes.
+type hook struct{ packed, unpacked atomic.Int64 }
+
+func (h *hook) Pack(_ context.Context, p *rpc.Part) error {
+	h.packed.Add(1)
+	p.Context = map[string]any{"hooked": true}
+	return nil
+}
+
+func (h *hook) Unpack(_ context.Context, p *rpc.Part) error {
+	if p.Context["hooked"] == true {
+		h.unpacked.Add(1)
+	}
+	p.Context = nil
+	return nil
+}
+
+func TestHooksAreAroundEveryFormat(t *testing.T) {
+	ctx := testContext(t)
+	n := rabbitnode.Shared(t)
+	topic := rabbitnode.Queue(t)
+	var h hook
+	tr := open(t, n, transport.Options{Hooks: rpc.Hooks{Context: &h}})
+	serve(ctx, t, tr, topic, map[string]rpc.Handler{"double": double})
+	flat, err := tr.NewClient(rpc.Oslo{Flat: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, unpacked := h.packed.Load(), h.unpacked.Load() // by asking whether it serves
+	remote := tr.Remote(rpc.Target{Topic: topic})
+	for _, client := range []*rpc.Client{tr.Client(), flat} {
+		remote.Client = client
+		if err := remote.Call(ctx, "double", nil, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if p, u := h.packed.Load()-packed, h.unpacked.Load()-unpacked; p != 2 || u != 2 {
+		t.Errorf("packed %d and unpacked %d of two requests", p, u)
 	}
 }
 

@@ -53,6 +53,8 @@ type Options struct {
 	// Format is how messages are written. The default is [rpc.Oslo], compressed
 	// if the URL says so.
 	Format rpc.Format
+	// Hooks are around Format; see [rpc.Hooked].
+	Hooks rpc.Hooks
 	// Timeout, Retry and AtMostOnce are the client's; see [rpc.ClientConfig].
 	Timeout    time.Duration
 	Retry      *int
@@ -141,7 +143,7 @@ func (t *Transport) open() (err error) {
 		return fmt.Errorf("transport: %w", err)
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	if t.client, err = t.NewClient(t.format); err != nil {
+	if t.client, err = t.newClient(t.format); err != nil {
 		_ = t.Close(context.Background()) // it has done nothing yet
 		return err
 	}
@@ -171,6 +173,15 @@ func (t *Transport) configure() {
 	if t.format == nil {
 		t.format = s.format
 	}
+	t.format = t.hooked(t.format)
+}
+
+// hooked returns format with the transport's hooks around it.
+func (t *Transport) hooked(format rpc.Format) rpc.Format {
+	if t.opts.Hooks.Serializer == nil && t.opts.Hooks.Context == nil {
+		return format
+	}
+	return rpc.Hooked(format, t.opts.Hooks)
 }
 
 // program is the program's name, made fit for the names of connections.
@@ -227,8 +238,13 @@ func (t *Transport) Client() *rpc.Client { return t.client }
 
 // NewClient returns a client of its own for another format, such as
 // rpc.Oslo{Flat: true} for a notifier that speaks as oslo.messaging's driver
-// messaging does. The transport closes it.
+// messaging does, with the transport's hooks around it. The transport closes
+// it.
 func (t *Transport) NewClient(format rpc.Format) (*rpc.Client, error) {
+	return t.newClient(t.hooked(format))
+}
+
+func (t *Transport) newClient(format rpc.Format) (*rpc.Client, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
