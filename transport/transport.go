@@ -277,6 +277,9 @@ func (t *Transport) Broker() *amqp.Broker { return t.broker }
 // Layout is how the transport names and makes exchanges and queues.
 func (t *Transport) Layout() rpc.Layout { return t.layout }
 
+// Format is how the transport writes messages.
+func (t *Transport) Format() rpc.Format { return t.format }
+
 // declare is the client's: it never waits for a connection, which Connect is
 // for.
 func (t *Transport) declare(ctx context.Context, topology rpc.Topology) error {

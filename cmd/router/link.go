@@ -93,8 +93,11 @@ func (l *link) connect(cmd *cobra.Command) (*transport.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.flat {
+	switch {
+	case l.flat:
 		format = rpc.Oslo{Flat: true}
+	case l.format == "oslo":
+		format = nil // the URL's, which may be compressed
 	}
 	t, err := l.open(transport.Options{
 		Name: "router-" + cmd.Name(), Exchange: l.exchange, Format: format, Timeout: l.timeout,

@@ -72,10 +72,6 @@ oslo: what is inside of their envelope is printed, and with -o json is "message"
 		if err != nil {
 			return err
 		}
-		format, err := rpc.ParseFormat(l.format)
-		if err != nil {
-			return err
-		}
 		t, err := l.connect(cmd)
 		if err != nil {
 			return err
@@ -91,7 +87,7 @@ oslo: what is inside of their envelope is printed, and with -o json is "message"
 		if err := l.ensure(cmd, t, sources); err != nil {
 			return failed(err)
 		}
-		p := &messagePrinter{out: cmd.OutOrStdout(), format: format, oslo: asOslo, json: output == "json", limit: limit, peek: peek}
+		p := &messagePrinter{out: cmd.OutOrStdout(), format: t.Format(), oslo: asOslo, json: output == "json", limit: limit, peek: peek}
 		return failed(p.listen(cmd.Context(), t.Broker(), sources))
 	}
 	return cmd

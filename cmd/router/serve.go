@@ -59,10 +59,6 @@ than 0 is a failure with what it printed to standard error.`,
 		if err != nil {
 			return err
 		}
-		format, err := rpc.ParseFormat(l.format)
-		if err != nil {
-			return err
-		}
 		answer := &answerer{program: strings.Fields(program), oslo: asOslo}
 		if l.verbose {
 			answer.log = cmd.ErrOrStderr()
@@ -72,18 +68,18 @@ than 0 is a failure with what it printed to standard error.`,
 			return err
 		}
 		defer closeTransport(t)
-		return failed(serve(cmd, t, &l, format, args, answer, late, workers))
+		return failed(serve(cmd, t, &l, args, answer, late, workers))
 	}
 	return cmd
 }
 
-func serve(cmd *cobra.Command, t *transport.Transport, l *link, format rpc.Format, queues []string, answer *answerer, late bool, workers int) error {
+func serve(cmd *cobra.Command, t *transport.Transport, l *link, queues []string, answer *answerer, late bool, workers int) error {
 	ack := rpc.AckEarly
 	if late {
 		ack = rpc.AckLate
 	}
 	server, err := rpc.NewServer(rpc.ServerConfig{
-		Listener: t.Broker(), Sender: t.Broker().Sender("serve"), Format: format, Ack: ack, Workers: workers,
+		Listener: t.Broker(), Sender: t.Broker().Sender("serve"), Format: t.Format(), Ack: ack, Workers: workers,
 	})
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(os.Environ(), "ROUTER_URL="+rabbitnode.Shared(t).URL())
+	cmd.Env = append(os.Environ(), "ROUTER_URL="+rabbitURL(rabbitnode.Shared(t))+"?kombu_compression=gzip")
 	return cmd
 }
 
