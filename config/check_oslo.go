@@ -87,18 +87,24 @@ func (c *Config) checkOslo(b *binder, at func(...string) []string, r Route) {
 	if b.bad(at("format")...) || b.bad(at("mode")...) {
 		return
 	}
-	written := func(key string) bool {
-		_, ok := b.doc.find(at(key))
-		return ok
-	}
-	for _, key := range []string{"error_replies", "mode", "reply_filters", "proxy_timeout", "proxy_calls"} {
-		proxy := key != "error_replies" && key != "mode"
+	initial := Default().Route
+	for _, k := range []struct {
+		key     string
+		proxy   bool // for mode = "proxy" alone
+		changed bool
+	}{
+		{"error_replies", false, r.ErrorReplies != initial.ErrorReplies},
+		{"mode", false, r.Mode != initial.Mode},
+		{"reply_filters", true, len(r.ReplyFilters) > 0},
+		{"proxy_timeout", true, r.ProxyTimeout != initial.ProxyTimeout},
+		{"proxy_calls", true, r.ProxyCalls != initial.ProxyCalls},
+	} {
 		switch {
-		case !written(key):
+		case !k.changed:
 		case r.Format != "oslo":
-			b.refuse(at(key), `set format = "oslo"`, "has no effect with format = %s", quote(r.Format))
-		case proxy && r.Mode != "proxy":
-			b.refuse(at(key), `set mode = "proxy"`, "has no effect with mode = %s", quote(r.Mode))
+			b.refuse(at(k.key), `set format = "oslo"`, "has no effect with format = %s", quote(r.Format))
+		case k.proxy && r.Mode != "proxy":
+			b.refuse(at(k.key), `set mode = "proxy"`, "has no effect with mode = %s", quote(r.Mode))
 		}
 	}
 }
