@@ -39,8 +39,8 @@ type budget struct {
 	limit time.Duration // how long the call may run
 	spent time.Duration // how long it has run
 
-	crowd crowd // nil while the start function runs
-	place bool  // the call has a place in the crowd
+	crowd crowd
+	place bool // the call has a place in the crowd
 
 	copies int // bytes copied since the clock was read on account of them
 
@@ -55,20 +55,9 @@ type budget struct {
 func (b *budget) start(limit time.Duration, fuel int64) {
 	b.limit, b.spent, b.slice = limit, 0, 0
 	b.total, b.left, b.copies = fuel, fuel, 0
-	if b.fuel != nil { // nil before the start function runs
-		slice := min(fuel, fuelSlice)
-		b.left -= slice
-		b.fuel.Set(uint64(slice))
-	}
-}
-
-// attach names the global, in which the start function may have counted, and
-// hands out the first slice.
-func (b *budget) attach(fuel api.MutableGlobal) {
-	b.fuel = fuel
-	slice := min(b.left, fuelSlice)
+	slice := min(fuel, fuelSlice)
 	b.left -= slice
-	fuel.Set(uint64(int64(fuel.Get()) + slice))
+	b.fuel.Set(uint64(slice))
 }
 
 // yield is called from the guest when its fuel is below zero. It ends the call
@@ -133,7 +122,7 @@ func (b *budget) used() int64 {
 func (b *budget) giveWay() {
 	b.end()
 	runtime.Gosched()
-	if b.crowd != nil && b.spent >= longCall {
+	if b.spent >= longCall {
 		b.crowd.enter()
 		b.place = true
 	}
@@ -150,7 +139,5 @@ func (b *budget) end() {
 // charge makes the guest pay for work that the host does for it, so that a loop
 // of host calls reaches its next yield as soon as any other loop.
 func (b *budget) charge(units int64) {
-	if b.fuel != nil {
-		b.fuel.Set(uint64(int64(b.fuel.Get()) - units))
-	}
+	b.fuel.Set(uint64(int64(b.fuel.Get()) - units))
 }

@@ -35,7 +35,7 @@ func TestTimeOfACall(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := &credit{}
-				b := budget{fuel: g}
+				b := budget{fuel: g, crowd: newCrowd()}
 				b.start(50*ms, 1e9)
 				defer func() {
 					r := recover()
@@ -58,7 +58,7 @@ func TestTimeOfACall(t *testing.T) {
 func TestTimeOfCopies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &credit{}
-		b := budget{fuel: g}
+		b := budget{fuel: g, crowd: newCrowd()}
 		b.start(20*time.Millisecond, 1e9)
 		defer func() {
 			if r := recover(); r != errTime { //nolint:errorlint // the very value

@@ -23,9 +23,6 @@ type exceptions struct {
 // when the next one is thrown.
 func (g *guest) exception() {
 	f := g.running
-	if f == nil {
-		panic(&guestFault{class: ClassTrap, text: "exception or handler of one in the start function, where none can be: use _initialize"})
-	}
 	if !f.thrown.IsValid() || !f.handlers.IsValid() || !f.stack.IsValid() {
 		panic(&guestFault{class: ClassHost, text: "exceptions of an unknown version of wazero"})
 	}

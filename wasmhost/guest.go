@@ -28,8 +28,8 @@ type guest struct {
 
 	handlers [router.NumStages]function
 	buffer   function
-	goodbye  function  // router_close; there may be none
-	running  *function // nil while the start function runs
+	goodbye  function // router_close; there may be none
+	running  *function
 	stack    [2]uint64 // arguments and result
 
 	exceptions exceptions
@@ -87,7 +87,6 @@ func (f *Filter) newGuest() (*guest, error) {
 func (f *Filter) instantiate() (_ *guest, err error) {
 	g := &guest{filter: f, starting: true, making: withMemories}
 	g.frame.filter = f.name
-	g.budget.start(f.limits.StartTime, f.limits.StartFuel)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	mod, err := f.runtime.InstantiateModule(g, f.compiled, config)
 	g.making = nil
@@ -104,13 +103,18 @@ func (f *Filter) instantiate() (_ *guest, err error) {
 	if !ok {
 		return nil, &failure{class: ClassHost, err: errors.New("the metered module has no fuel global")}
 	}
-	g.budget.attach(fuel)
-	g.budget.crowd = f.host.crowd
+	g.budget.fuel, g.budget.crowd = fuel, f.host.crowd
+	g.budget.start(f.limits.StartTime, f.limits.StartFuel)
 	g.buffer = findFunction(mod, "router_buffer")
 	g.goodbye = findFunction(mod, "router_close")
 	for s := range router.NumStages {
 		if f.stages.Has(router.Stage(s)) {
 			g.handlers[s] = findFunction(mod, handlerName(router.Stage(s)))
+		}
+	}
+	if start := findFunction(mod, meter.StartFunction); start.Function != nil {
+		if err := g.call(&start); err != nil {
+			return nil, err
 		}
 	}
 	return g, nil
@@ -190,7 +194,7 @@ func (g *guest) yield() {
 		g.exception()
 		return
 	}
-	if g.running != nil && int64(g.running.stackSize()) > g.filter.limits.Stack {
+	if int64(g.running.stackSize()) > g.filter.limits.Stack {
 		panic(&guestFault{class: ClassTrap, text: "stack overflow"})
 	}
 	g.budget.yield(g.budget.fuel)

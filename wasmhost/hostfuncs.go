@@ -76,12 +76,8 @@ func instantiateHost(ctx context.Context, r wazero.Runtime) error {
 		}
 	}
 	_, err := r.NewHostModuleBuilder(meter.FuelModule).NewFunctionBuilder().
-		WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, _ []uint64) {
-			g := ctx.(*guest)
-			if g.budget.fuel == nil { // the start function runs, nothing is looked up yet
-				g.budget.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
-			}
-			g.yield()
+		WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, _ []uint64) {
+			ctx.(*guest).yield()
 		}), nil, nil).Export(meter.FuelFunction).Instantiate(ctx)
 	return err
 }

@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
@@ -34,13 +35,13 @@ type lateCall struct {
 
 // startNeighbour starts a neighbour that asks beside, at each call, what runs
 // beside it.
-func startNeighbour(t *testing.T, h *Host, beside func() string) *neighbour {
+func startNeighbour(t testing.TB, h *Host, beside func() string) *neighbour {
 	t.Helper()
-	f, err := h.Load(t.Context(), FilterConfig{Name: "neighbour", Module: cGuest(t, "route")})
+	f, err := h.Load(context.Background(), FilterConfig{Name: "neighbour", Module: cGuest(t, "route")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := f.Instance(t.Context())
+	in, err := f.Instance(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func startNeighbour(t *testing.T, h *Host, beside func() string) *neighbour {
 	return n
 }
 
-func (n *neighbour) stop(t *testing.T) {
+func (n *neighbour) stop(t testing.TB) {
 	t.Helper()
 	close(n.done)
 	n.wait.Wait()
@@ -79,13 +80,43 @@ func (n *neighbour) stop(t *testing.T) {
 	at := func(percent float64) time.Duration { return n.waits[int(float64(len(n.waits)-1)*percent/100)].by }
 	t.Logf("an unrelated filter: %d calls, each %v late at the median, %v at the 99th percentile, %v at the 99.9th, %v at worst",
 		len(n.waits), at(50), at(99), at(99.9), at(100))
-	for _, w := range slices.Backward(n.waits) {
+	for _, w := range slices.Backward(n.waits[max(0, len(n.waits)-8):]) {
 		if w.by < 10*time.Millisecond {
 			break
 		}
 		t.Logf("  %v late beside %s", w.by, w.beside)
 	}
 }
+
+// BenchmarkNeighbour is for comparison: how late the neighbour of the hostile suite
+// is beside goroutines that count, one for each processor, and that nothing but the
+// machine and the Go runtime have a part in. One operation is a second of it.
+func BenchmarkNeighbour(b *testing.B) {
+	h := newHost(b, Config{})
+	for _, loops := range []int{0, runtime.GOMAXPROCS(0)} {
+		what := fmt.Sprintf("%d loops", loops)
+		b.Run(what, func(b *testing.B) {
+			var end atomic.Bool
+			var wait sync.WaitGroup
+			for range loops {
+				wait.Go(func() {
+					for n := 0; !end.Load(); n++ {
+						busy.Store(int64(n))
+					}
+				})
+			}
+			n := startNeighbour(b, h, func() string { return what })
+			for b.Loop() {
+				time.Sleep(time.Second)
+			}
+			n.stop(b)
+			end.Store(true)
+			wait.Wait()
+		})
+	}
+}
+
+var busy atomic.Int64
 
 // Every module of testdata/hostile is refused or stopped as it says; nothing is
 // left of it, and nobody else notices.

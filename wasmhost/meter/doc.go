@@ -12,10 +12,15 @@
 //
 // # The contract with the host
 //
-// The returned module has one import and one export more than its source:
+// The returned module has one import and one or two exports more than its source:
 //
 //   - it imports the function [FuelModule].[FuelFunction] of type () -> ();
-//   - it exports the mutable i64 global [FuelGlobal], which starts at zero.
+//   - it exports the mutable i64 global [FuelGlobal], which starts at zero;
+//   - it exports as [StartFunction] a function () -> () that runs the start function,
+//     if there is one, which does not run by itself.
+//
+// The host calls the start function first of all, in the way it calls any other, so
+// that nothing of the guest runs before the host has an instance to look at.
 //
 // The global is the credit of the running call. The guest lowers it at every
 // charge point and calls the imported function as soon as it is below zero.
@@ -29,13 +34,11 @@
 // and before it enters a handler of exceptions. The host bounds then what only it
 // can see: wazero copies the whole stack for each handler that is open. If
 // [Module].ExceptionRefs is set, it must also keep every exception of the call
-// alive until the call ends, because wazero hands out plain addresses. A start
-// function is no place for either. What the host ends a call with passes by all
-// handlers of the guest.
+// alive until the call ends, because wazero hands out plain addresses. What the
+// host ends a call with passes by all handlers of the guest.
 //
-// The host sets the global before each call. It cannot do so before the start
-// function runs, therefore a fresh instance has no credit and asks at its first
-// charge point. A call that needs less than its slice never leaves the guest.
+// The host sets the global before each call. A call that needs less than its slice
+// never leaves the guest.
 //
 // # The price list
 //

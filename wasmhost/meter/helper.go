@@ -10,6 +10,7 @@ const (
 	helperCopy      helperKind = iota // memory.copy in pieces
 	helperFill                        // memory.fill in pieces
 	helperGrow                        // grows the memory by n pages and charges, returns the result
+	helperStart                       // calls the start function
 	helperBytes                       // charges for n bytes of memory, returns n
 	helperElements                    // charges for n table elements, returns n
 	helperException                   // charges for a throw or a handler and calls the fuel function
@@ -20,6 +21,8 @@ const (
 // name is what a trace calls the helper.
 func (k helperKind) name() string {
 	switch k {
+	case helperStart:
+		return FuelModule + ".start"
 	case helperBytes:
 		return FuelModule + ".charge_bytes"
 	case helperElements:
@@ -40,6 +43,13 @@ const (
 	pagesShift    = 10 // 1024 units a page
 )
 
+// addStart adds the helper that calls the start function. Were that exported by
+// itself, code could refer to it that could not before.
+func (m *module) addStart() {
+	m.found.used[helperStart] = true
+	m.found.helpers = max(m.found.helpers, helperStart+1)
+}
+
 // firstHelper is the index of the first helper in the metered module.
 func (m *module) firstHelper() uint32 { return uint32(len(m.funcTypes)) + 1 }
 
@@ -54,7 +64,7 @@ func (c *coder) helper(k helperKind) uint32 {
 // fuel function, (i32) -> (i32), or (i32 i32 i32) -> ().
 func (m *module) helperType(k helperKind) uint32 {
 	switch {
-	case !m.found.used[k], k == helperException:
+	case !m.found.used[k], k == helperException, k == helperStart:
 		return uint32(len(m.types))
 	case k == helperFill, k == helperCopy:
 		return uint32(len(m.types)) + 2
@@ -71,6 +81,10 @@ func (c *coder) appendCallHelper(dst []byte, k helperKind) []byte {
 func (m *module) appendHelper(dst []byte, k helperKind) []byte {
 	if !m.found.used[k] {
 		return append(dst, 2, 0, opEnd)
+	}
+	if k == helperStart {
+		body := append(appendU32([]byte{0, opCall}, uint32(m.start)), opEnd)
+		return append(appendU32(dst, uint32(len(body))), body...)
 	}
 	if k == helperException {
 		body := m.appendCharge([]byte{1, 1, byte(I64)}, exceptionUnits, 0)

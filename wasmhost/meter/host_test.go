@@ -106,7 +106,7 @@ func (h *host) instantiate(t testing.TB, wasm []byte) instance {
 
 func (h *host) tryInstantiate(wasm []byte) (instance, error) {
 	mod, err := h.runtime.InstantiateWithConfig(context.Background(), wasm,
-		wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
+		wazero.NewModuleConfig().WithName("").WithStartFunctions(StartFunction, "_initialize"))
 	return instance{mod, h}, err
 }
 

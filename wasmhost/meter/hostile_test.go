@@ -83,6 +83,7 @@ func refusals() []refusal {
 		{"unknown section", append(header(), 0x20, 0), ErrMalformed, "unknown section id 0x20"},
 		{"section twice", typed().section(secType, []byte{0}), ErrMalformed, "type section twice or out of order"},
 		{"sections out of order", header().section(secExport, []byte{0}).section(secImport, []byte{0}), ErrMalformed, "out of order"},
+		{"start with results", header().section(secType, vector([]byte{0x60, 0, 1, byte(I32)})).section(secFunction, vector([]byte{0})).section(secStart, []byte{0}), ErrMalformed, "start function with parameters or results"},
 		{"bytes left over", header().section(secType, []byte{0, 0}), ErrMalformed, "left over"},
 		{"params", header().section(secType, []byte{1, 0x60}, huge), ErrMalformed, "4294967295 parameters announced"},
 		{"locals", function(append(append([]byte{1}, huge...), 0x7f), nil), ErrLimit, "4294967295 locals in a function, at most 50000 allowed"},

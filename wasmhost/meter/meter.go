@@ -147,7 +147,12 @@ func (m *module) readSection(id byte, r *reader) {
 	case secExport:
 		m.readExports(r)
 	case secStart:
-		m.start = int(m.newFunc(r.u32("start function"), r.pos))
+		at := r.pos
+		i := r.u32("start function")
+		m.start = int(m.newFunc(i, at))
+		if m.types[m.funcTypes[i]].values() > 0 {
+			malformed(at, "start function with parameters or results")
+		}
 		m.info.HasStart = true
 		r.done()
 	case secElement:

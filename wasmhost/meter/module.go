@@ -8,6 +8,8 @@ const (
 	FuelFunction = "fuel"          // the fuel function, () -> ()
 	FuelGlobal   = "__router_fuel" // exported mutable i64 global with the credit left
 
+	StartFunction = "__router_start" // exported function () -> () that runs the start function, if there is one
+
 	reservedPrefix = "__router_"
 )
 
@@ -99,7 +101,7 @@ type Export struct {
 }
 
 // Module is a metered module and what a host wants to know about its source
-// before it compiles it. The import and the export added for metering are in
+// before it compiles it. The import and the exports added for metering are in
 // Bytes only.
 type Module struct {
 	Bytes   []byte // the metered module
@@ -117,7 +119,7 @@ type Module struct {
 	Tags          int      // imported and defined
 	DataSize      int      // bytes of all data segments
 	CodeSize      int      // bytes of all function bodies before metering
-	HasStart      bool     // a start function runs at instantiation
+	HasStart      bool     // it has a start function, which the host calls
 	FunctionNames int      // names kept for traces
 	ChargePoints  int      // charges inserted, those of bulk operations not counted
 	Exceptions    bool     // it throws or catches: the fuel function is called for that too

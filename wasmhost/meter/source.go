@@ -113,6 +113,9 @@ func (m *module) results(i uint32) []ValueType {
 }
 
 func (m *module) finishInfo() {
+	if m.start >= 0 {
+		m.addStart()
+	}
 	m.info.Functions = m.defined
 	m.info.Tables = len(m.tables)
 	for _, t := range m.tables {

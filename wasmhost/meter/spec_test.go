@@ -195,7 +195,7 @@ func (s *specRun) module(t *testing.T, c specCommand, name string) {
 	if err != nil {
 		t.Fatalf("%s as it is: %v", c.Filename, err)
 	}
-	b, err := s.metered.runtime.InstantiateWithConfig(ctx, m.Bytes, config)
+	b, err := s.metered.runtime.InstantiateWithConfig(ctx, m.Bytes, config.WithStartFunctions(StartFunction))
 	if err != nil {
 		t.Fatalf("%s metered: %v", c.Filename, err)
 	}

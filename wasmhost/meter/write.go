@@ -78,12 +78,12 @@ func (m *module) writeBeforeCode() []byte {
 		exports = append(appendName(exports, m.info.Exports[i].Name), byte(ex.kind))
 		exports = appendU32(exports, ex.index)
 	}
-	credit := appendU32(append(appendName(nil, FuelGlobal), byte(KindGlobal)), m.fuelGlobal())
-	out = m.appendVector(out, secExport, len(m.exports), exports, credit, 1)
-
+	own, owned := appendU32(append(appendName(nil, FuelGlobal), byte(KindGlobal)), m.fuelGlobal()), 1
 	if m.start >= 0 {
-		out = appendSection(out, secStart, appendU32(nil, uint32(m.start)))
+		own = appendU32(append(appendName(own, StartFunction), byte(KindFunction)), m.firstHelper()+uint32(helperStart))
+		owned++
 	}
+	out = m.appendVector(out, secExport, len(m.exports), exports, own, owned)
 	out = m.appendVector(out, secElement, m.elements, m.elemSec, nil, 0)
 	if m.dataCount >= 0 {
 		out = appendSection(out, secDataCount, appendU32(nil, uint32(m.dataCount)))

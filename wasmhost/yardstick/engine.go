@@ -103,7 +103,7 @@ func raw(ctx context.Context, wasm []byte, closeOnDone bool) (engine, error) {
 	if err := stub(ctx, r, compiled); err != nil {
 		return engine{}, err
 	}
-	mod, err := r.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
+	mod, err := r.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions(meter.StartFunction, "_initialize"))
 	if err != nil {
 		return engine{}, err
 	}
