@@ -1,0 +1,481 @@
+package broker
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	frameMax   = 131072
+	channelMax = 2047
+
+	// closeWait is how long the other side may take to agree to a close.
+	closeWait = 2 * time.Second
+)
+
+var errTooManyFiles = syscall.EMFILE
+
+// conn is one connection. The goroutine of serve reads; another one writes.
+type conn struct {
+	srv *Server
+	nc  net.Conn
+	br  *bufio.Reader
+	out *outbox
+
+	// Set while the connection is opened, and read-only once open is true.
+	v             *vhost
+	user, name    string
+	frameMax      int
+	channelMax    int
+	heartbeat     time.Duration
+	cancelNotify  bool
+	blockedNotify bool
+	authNotify    bool
+	open          atomic.Bool
+
+	closing atomic.Bool // connection.close was sent: nothing but its answer counts
+
+	channels   map[uint16]*channel // protected by v.mu
+	exclusives []*queue            // protected by v.mu
+
+	payload   []byte     // of the frame that was read last
+	publishes bool       // something was published: blocks with the server
+	confirms  []*channel // that owe confirms
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	return &conn{srv: s, nc: nc, br: bufio.NewReaderSize(nc, 64<<10), out: newOutbox(), channels: map[uint16]*channel{}, frameMax: minFrameMax}
+}
+
+// serve speaks with the client until the connection ends, and cleans up.
+func (c *conn) serve() {
+	interval := make(chan time.Duration, 1)
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		c.out.run(c.nc, interval, c.srv.cfg.WriteTimeout, c.resume, c.srv.faults.cut)
+	})
+	err := c.handshake()
+	if err == nil {
+		if c.heartbeat > 0 {
+			interval <- c.heartbeat / 2
+		}
+		c.open.Store(true)
+		if c.srv.publishable() != nil {
+			c.tellBlocked("low on memory")
+		}
+		err = c.loop()
+	}
+	var e *exception
+	if errors.As(err, &e) {
+		c.shutdown(e)
+		c.drain()
+	}
+	c.teardown()
+	c.out.close()
+	writer.Wait()
+	_ = c.nc.Close()
+}
+
+func (e *exception) Error() string { return e.text }
+
+// handshake opens the connection.
+func (c *conn) handshake() error {
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.srv.cfg.HandshakeTimeout))
+	var head [8]byte
+	if _, err := io.ReadFull(c.br, head[:]); err != nil {
+		return err
+	}
+	if string(head[:]) != "AMQP\x00\x00\x09\x01" {
+		c.out.append(func(b []byte) []byte { return append(b, "AMQP\x00\x00\x09\x01"...) })
+		return errors.New("another protocol")
+	}
+	c.send(0, 10, 10, func(e *encoder) {
+		e.u8(0)
+		e.u8(9)
+		e.table(table{
+			{"capabilities", table{
+				{"publisher_confirms", true}, {"exchange_exchange_bindings", true}, {"basic.nack", true},
+				{"consumer_cancel_notify", true}, {"connection.blocked", true}, {"consumer_priorities", true},
+				{"authentication_failure_close", true}, {"per_consumer_qos", true}, {"direct_reply_to", true},
+			}},
+			{"product", c.srv.cfg.Product}, {"version", c.srv.cfg.Version}, {"platform", "Go"},
+			{"information", "an embedded broker for tests and development; it keeps nothing"},
+		})
+		e.long("PLAIN AMQPLAIN")
+		e.long("en_US")
+	})
+	d, err := c.expect(10, 11)
+	if err != nil {
+		return err
+	}
+	properties := d.table(0)
+	mechanism, response := d.short(), d.long()
+	d.short()
+	if d.err != nil {
+		return connectionError(codeSyntaxError, "connection.start-ok: %v", d.err)
+	}
+	capabilities, _ := properties.get("capabilities").(table)
+	c.cancelNotify, _ = capabilities.get("consumer_cancel_notify").(bool)
+	c.blockedNotify, _ = capabilities.get("connection.blocked").(bool)
+	c.authNotify, _ = capabilities.get("authentication_failure_close").(bool)
+	c.name, _ = properties.get("connection_name").(string)
+	if err := c.login(mechanism, response); err != nil {
+		return err
+	}
+	heartbeat := max(c.srv.cfg.Heartbeat, 0)
+	c.send(0, 10, 30, func(e *encoder) {
+		e.u16(channelMax)
+		e.u32(frameMax)
+		e.u16(uint16(heartbeat / time.Second))
+	})
+	if d, err = c.expect(10, 31); err != nil {
+		return err
+	}
+	channels, frame, beat := int(d.u16()), int(d.u32()), time.Duration(d.u16())*time.Second
+	switch {
+	case d.err != nil:
+		return connectionError(codeSyntaxError, "connection.tune-ok: %v", d.err)
+	case frame != 0 && frame < minFrameMax:
+		return connectionError(codeNotAllowed, "negotiated frame_max = %d is lower than the minimum allowed value (%d)", frame, minFrameMax)
+	case frame > frameMax:
+		return connectionError(codeNotAllowed, "negotiated frame_max = %d is higher than the maximum allowed value (%d)", frame, frameMax)
+	case channels > channelMax:
+		return connectionError(codeNotAllowed, "negotiated channel_max = %d is higher than the maximum allowed value (%d)", channels, channelMax)
+	}
+	if frame == 0 {
+		frame = frameMax
+	}
+	if channels == 0 {
+		channels = channelMax
+	}
+	c.frameMax, c.channelMax, c.heartbeat = frame, channels, beat
+	if d, err = c.expect(10, 40); err != nil {
+		return err
+	}
+	name := d.short()
+	if d.err != nil {
+		return connectionError(codeSyntaxError, "connection.open: %v", d.err)
+	}
+	v := c.srv.vhosts[name]
+	if v == nil {
+		return connectionError(codeNotAllowed, "vhost '%s' not found", name)
+	}
+	c.v = v
+	c.send(0, 10, 41, func(e *encoder) { e.short("") })
+	return nil
+}
+
+// login checks who the client says it is.
+func (c *conn) login(mechanism string, response []byte) error {
+	var user, password string
+	switch mechanism {
+	case "PLAIN":
+		parts := strings.Split(string(response), "\x00")
+		if len(parts) != 3 {
+			return connectionError(codeSyntaxError, "a malformed response for the mechanism PLAIN")
+		}
+		user, password = parts[1], parts[2]
+	case "AMQPLAIN":
+		var e encoder
+		e.long(string(response))
+		d := decoder{b: e.b}
+		t := d.table(0)
+		user, _ = t.get("LOGIN").(string)
+		password, _ = t.get("PASSWORD").(string)
+		if d.err != nil {
+			return connectionError(codeSyntaxError, "a malformed response for the mechanism AMQPLAIN")
+		}
+	default:
+		return connectionError(codeCommandInvalid, "unknown authentication mechanism '%s'; use PLAIN or AMQPLAIN", mechanism)
+	}
+	want, ok := c.srv.cfg.Users[user]
+	if !ok || !sameSecret(want, password) {
+		e := connectionError(codeAccessRefused, "Login was refused using authentication mechanism %s. For details see the broker logfile.", mechanism)
+		c.srv.cfg.Logger.Warn("login refused", "user", user, "mechanism", mechanism)
+		if !c.authNotify {
+			return errors.New(e.text) // such a client takes a closed socket for it
+		}
+		return e
+	}
+	c.user = user
+	return nil
+}
+
+// expect reads the method that has to come next while the connection is opened.
+func (c *conn) expect(class, method uint16) (*decoder, error) {
+	typ, channel, payload, err := c.readFrame()
+	if err != nil {
+		return nil, err
+	}
+	d := &decoder{b: payload}
+	gotClass, gotMethod := d.u16(), d.u16()
+	if typ == frameMethod && gotClass == 10 && gotMethod == 50 { // it changed its mind
+		c.send(0, 10, 51, nil)
+		return nil, io.EOF
+	}
+	if typ != frameMethod || channel != 0 || gotClass != class || gotMethod != method || d.err != nil {
+		return nil, connectionError(codeCommandInvalid, "a frame of type %d with method %d.%d where %d.%d was expected", typ, gotClass, gotMethod, class, method)
+	}
+	return d, nil
+}
+
+// readFrame returns the next frame; its payload is valid until the next call.
+func (c *conn) readFrame() (typ byte, channel uint16, payload []byte, err error) {
+	head, err := c.br.Peek(7)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	typ, channel = head[0], binary.BigEndian.Uint16(head[1:])
+	size := int(binary.BigEndian.Uint32(head[3:]))
+	if size < 0 || size > c.frameMax-frameOverhead {
+		return 0, 0, nil, connectionError(codeFrameError, "type %d, %d bytes of payload: a frame has at most %d bytes", typ, size, c.frameMax)
+	}
+	_, _ = c.br.Discard(7) // they are there
+	if n := size + 1; cap(c.payload) < n {
+		c.payload = make([]byte, max(n, 4096))
+	}
+	payload = c.payload[:size+1]
+	if _, err := io.ReadFull(c.br, payload); err != nil {
+		return 0, 0, nil, err
+	}
+	if payload[size] != frameEnd {
+		return 0, 0, nil, connectionError(codeFrameError, "a frame that ends with the octet %d", payload[size])
+	}
+	return typ, channel, payload[:size], nil
+}
+
+// loop handles frames until the connection ends.
+func (c *conn) loop() error {
+	for {
+		if c.br.Buffered() == 0 {
+			c.flush()
+			if err := c.pause(); err != nil {
+				return err
+			}
+			var deadline time.Time
+			if c.heartbeat > 0 {
+				deadline = time.Now().Add(2 * c.heartbeat)
+			}
+			if !c.closing.Load() {
+				_ = c.nc.SetReadDeadline(deadline)
+			}
+		}
+		typ, number, payload, err := c.readFrame()
+		if err != nil {
+			return err
+		}
+		c.out.waitRoom()
+		if typ == frameHeartbeat {
+			continue
+		}
+		if number == 0 {
+			if err := c.method(typ, payload); err != nil {
+				return err
+			}
+			continue
+		}
+		if c.closing.Load() {
+			continue
+		}
+		if err := c.frame(typ, number, payload); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits while the server reads nothing, or nothing from publishers.
+func (c *conn) pause() error {
+	if stalled := c.srv.faults.reading(); stalled != nil {
+		<-stalled
+	}
+	if !c.publishes {
+		return nil
+	}
+	if unblocked := c.srv.publishable(); unblocked != nil {
+		// Consumers on the same connection go on; its end is noticed afterwards.
+		for waiting := true; waiting && !c.closing.Load(); {
+			select {
+			case <-unblocked:
+				waiting = false
+			case <-time.After(100 * time.Millisecond):
+				waiting = c.srv.publishable() != nil
+			}
+		}
+	}
+	return nil
+}
+
+// method handles a method of the connection itself.
+func (c *conn) method(typ byte, payload []byte) error {
+	d := decoder{b: payload}
+	class, method := d.u16(), d.u16()
+	if typ != frameMethod || d.err != nil || class != 10 {
+		return connectionError(codeUnexpectedFrame, "a frame of type %d on channel 0", typ)
+	}
+	switch method {
+	case 50: // close
+		c.send(0, 10, 51, nil)
+		return io.EOF
+	case 51: // close-ok
+		return io.EOF
+	case 70: // update-secret
+		c.send(0, 10, 71, nil)
+		return nil
+	}
+	return &exception{code: codeCommandInvalid, text: "COMMAND_INVALID - unexpected method on channel 0", connection: true, class: class, method: method}
+}
+
+// frame handles a frame of a channel.
+func (c *conn) frame(typ byte, number uint16, payload []byte) error {
+	c.v.mu.Lock()
+	defer c.v.mu.Unlock()
+	ch := c.channels[number]
+	if ch == nil {
+		return c.openChannel(typ, number, payload)
+	}
+	var e *exception
+	switch {
+	case ch.closing:
+		c.whileClosing(ch, typ, payload)
+		return nil
+	case typ == frameMethod:
+		e = ch.method(payload)
+	case typ == frameHeader:
+		e = ch.header(payload)
+	case typ == frameBody:
+		e = ch.body(payload)
+	default:
+		e = connectionError(codeFrameError, "a frame of type %d", typ)
+	}
+	if e == nil {
+		return nil
+	}
+	if e.connection {
+		return e
+	}
+	ch.fail(e)
+	return nil
+}
+
+func (c *conn) openChannel(typ byte, number uint16, payload []byte) error {
+	d := decoder{b: payload}
+	class, method := d.u16(), d.u16()
+	switch {
+	case typ != frameMethod || class != 20 || method != 10:
+		if class == 20 && method == 41 {
+			return nil // close-ok of a channel that both sides closed at once
+		}
+		e := connectionError(codeChannelError, "expected 'channel.open'")
+		e.class, e.method = class, method
+		return e
+	case int(number) > c.channelMax:
+		return connectionError(codeNotAllowed, "channel number %d is greater than the negotiated channel_max (%d)", number, c.channelMax)
+	}
+	c.channels[number] = newChannel(c, number)
+	c.send(number, 20, 11, func(e *encoder) { e.long("") })
+	return nil
+}
+
+// whileClosing waits for the answer to channel.close.
+func (c *conn) whileClosing(ch *channel, typ byte, payload []byte) {
+	d := decoder{b: payload}
+	class, method := d.u16(), d.u16()
+	if typ != frameMethod || class != 20 {
+		return
+	}
+	switch method {
+	case 40: // close: both sides closed at once
+		c.send(ch.id, 20, 41, nil)
+		delete(c.channels, ch.id)
+	case 41: // close-ok
+		delete(c.channels, ch.id)
+	}
+}
+
+// flush sends the confirms that are owed.
+func (c *conn) flush() {
+	if len(c.confirms) == 0 {
+		return
+	}
+	c.v.mu.Lock()
+	for _, ch := range c.confirms {
+		ch.flushConfirms()
+	}
+	c.v.mu.Unlock()
+	clear(c.confirms)
+	c.confirms = c.confirms[:0]
+}
+
+// shutdown tells the client that the connection is closed, and lets go of
+// everything that belongs to it. The client may then take a moment to agree.
+func (c *conn) shutdown(e *exception) {
+	if c.closing.Swap(true) {
+		return
+	}
+	c.send(0, 10, 50, func(w *encoder) {
+		w.u16(e.code)
+		w.short(e.text)
+		w.u16(e.class)
+		w.u16(e.method)
+	})
+	_ = c.nc.SetReadDeadline(time.Now().Add(closeWait))
+	if c.open.Load() {
+		c.teardown()
+	}
+}
+
+// drain reads until the client has agreed to the close, or its time is up.
+func (c *conn) drain() {
+	_ = c.nc.SetReadDeadline(time.Now().Add(closeWait))
+	for {
+		typ, number, payload, err := c.readFrame()
+		if err != nil || number == 0 && typ == frameMethod && c.method(typ, payload) != nil {
+			return
+		}
+	}
+}
+
+// teardown gives back what is outstanding and deletes what was exclusive.
+func (c *conn) teardown() {
+	if c.v == nil {
+		return
+	}
+	c.v.mu.Lock()
+	defer c.v.mu.Unlock()
+	for id, ch := range c.channels {
+		ch.letGo()
+		delete(c.channels, id)
+	}
+	for len(c.exclusives) > 0 {
+		c.v.deleteQueue(c.exclusives[0])
+	}
+}
+
+// resume hands out again what waited for the client to read.
+func (c *conn) resume() {
+	c.v.mu.Lock()
+	defer c.v.mu.Unlock()
+	for _, ch := range c.channels {
+		ch.proceed()
+	}
+}
+
+func (c *conn) tellBlocked(why string) {
+	if c.blockedNotify && c.open.Load() {
+		c.send(0, 10, 60, func(e *encoder) { e.short(why) })
+	}
+}
+
+func (c *conn) tellUnblocked() {
+	if c.blockedNotify && c.open.Load() {
+		c.send(0, 10, 61, nil)
+	}
+}

@@ -1,0 +1,308 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config says how a [Server] behaves. The zero value is ready for use.
+type Config struct {
+	// Users are the passwords by user name. The default is guest with the
+	// password guest.
+	Users map[string]string
+	// VHosts are the virtual hosts that exist. The default is "/" alone.
+	VHosts []string
+	// MaxMessage bounds a message's body, in bytes. The default is 16 MiB.
+	MaxMessage int
+	// MaxMemory bounds what the messages in all queues take, in bytes. Beyond it,
+	// connections that publish are blocked until there is room again. The default
+	// is 256 MiB.
+	MaxMemory int64
+	// MaxConnections bounds connections at once; further ones are closed as they
+	// come. The default is 1024.
+	MaxConnections int
+	// Heartbeat is what the server proposes. The default is 60 s; negative is none.
+	Heartbeat time.Duration
+	// HandshakeTimeout bounds the time until a connection is open. The default is
+	// 10 s.
+	HandshakeTimeout time.Duration
+	// WriteTimeout bounds a single write. A client that reads nothing for so long
+	// is given up. The default is 30 s.
+	WriteTimeout time.Duration
+	// AnyQueueType takes declarations of quorum queues and streams for classic
+	// queues. The default is to refuse them, since they promise what this broker
+	// does not keep.
+	AnyQueueType bool
+	// Product is the name that clients are told. The default is "wasmrouter".
+	Product string
+	// Version is the version that clients are told.
+	Version string
+	// Logger gets what goes wrong. The default discards.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Users == nil {
+		c.Users = map[string]string{"guest": "guest"}
+	}
+	if c.VHosts == nil {
+		c.VHosts = []string{"/"}
+	}
+	if c.MaxMessage == 0 {
+		c.MaxMessage = 16 << 20
+	}
+	if c.MaxMemory == 0 {
+		c.MaxMemory = 256 << 20
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 1024
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = time.Minute
+	}
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = 10 * time.Second
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 30 * time.Second
+	}
+	if c.Product == "" {
+		c.Product = "wasmrouter"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// ErrClosed is returned by Serve once the server was closed.
+var ErrClosed = errors.New("the broker was closed")
+
+// Server is a broker. Its methods are safe for concurrent use.
+type Server struct {
+	cfg    Config
+	vhosts map[string]*vhost
+	faults Faults
+	used   atomic.Int64 // bytes of messages
+
+	mu        sync.Mutex // protects the fields below
+	conns     map[*conn]struct{}
+	listeners map[net.Listener]struct{}
+	closed    bool
+	blocked   string        // why publishers have to wait; empty when they need not
+	unblocked chan struct{} // closed when blocked becomes empty
+	ran       sync.WaitGroup
+}
+
+// New returns a server that nobody can connect to yet; see [Server.Serve] and
+// [Server.Pipe]. It must be closed.
+func New(cfg Config) *Server {
+	s := &Server{
+		cfg: cfg.withDefaults(), vhosts: map[string]*vhost{}, conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{},
+		unblocked: make(chan struct{}),
+	}
+	s.faults.srv = s
+	for _, name := range s.cfg.VHosts {
+		s.vhosts[name] = newVHost(s, name)
+	}
+	return s
+}
+
+// Faults returns what makes the server misbehave.
+func (s *Server) Faults() *Faults { return &s.faults }
+
+// Listen listens at a TCP address of this machine and serves what comes, in the
+// background, until Close. It returns the address; port 0 is any free one. An
+// address that others can reach is refused: passwords travel in clear, and nothing
+// here is made for strangers.
+func (s *Server) Listen(ctx context.Context, address string) (string, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", fmt.Errorf("embedded broker: %w", err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", fmt.Errorf("embedded broker: %s is not an address of this machine alone; use 127.0.0.1 or [::1]", address)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", fmt.Errorf("embedded broker: %w", err)
+	}
+	if !s.begin(func() { s.listeners[l] = struct{}{} }) {
+		return "", errors.Join(ErrClosed, l.Close())
+	}
+	go func() {
+		defer s.ran.Done()
+		if err := s.Serve(l); !errors.Is(err, ErrClosed) {
+			s.cfg.Logger.Error("the embedded broker no longer accepts connections", "err", err)
+		}
+	}()
+	return l.Addr().String(), nil
+}
+
+// begin counts a goroutine that the caller starts, unless the server was closed.
+func (s *Server) begin(note func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	note()
+	s.ran.Add(1)
+	return true
+}
+
+// Serve accepts connections until the server is closed, and then returns
+// [ErrClosed], or until accepting fails. It closes l.
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	s.listeners[l] = struct{}{}
+	closed := s.closed
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, l)
+		s.mu.Unlock()
+		_ = l.Close()
+	}()
+	if closed {
+		return ErrClosed
+	}
+	for pause := 5 * time.Millisecond; ; {
+		nc, err := l.Accept()
+		if err != nil {
+			s.mu.Lock()
+			closed := s.closed
+			s.mu.Unlock()
+			if closed {
+				return ErrClosed
+			}
+			if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() || errors.Is(err, errTooManyFiles) {
+				time.Sleep(pause)
+				pause = min(2*pause, time.Second)
+				continue
+			}
+			return err
+		}
+		pause = 5 * time.Millisecond
+		s.handle(nc)
+	}
+}
+
+// Pipe returns the client's end of a new connection.
+func (s *Server) Pipe() (net.Conn, error) {
+	client, server := net.Pipe()
+	if !s.handle(server) {
+		return nil, ErrClosed
+	}
+	return client, nil
+}
+
+// handle serves one connection in the background. It returns false if it was
+// refused.
+func (s *Server) handle(nc net.Conn) bool {
+	c := newConn(s, nc)
+	refused := s.faults.refuses()
+	ok := s.begin(func() {
+		if refused = refused || len(s.conns) >= s.cfg.MaxConnections; !refused {
+			s.conns[c] = struct{}{}
+		}
+	})
+	if !ok || refused {
+		_ = nc.Close()
+		if ok {
+			s.ran.Done()
+		}
+		return false
+	}
+	go func() {
+		defer s.ran.Done()
+		c.serve()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+	return true
+}
+
+// Close closes all connections, waits until nothing runs any more, and forgets
+// everything.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	var conns []*conn
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	s.faults.release()
+	for _, c := range conns {
+		c.shutdown(connectionError(codeConnectionForced, "broker forced connection closure with reason 'shutdown'"))
+	}
+	s.ran.Wait()
+	for _, v := range s.vhosts {
+		v.mu.Lock()
+		v.closed = true
+		for _, q := range v.queues {
+			v.deleteQueue(q)
+		}
+		v.mu.Unlock()
+	}
+}
+
+// memory notes that messages take n bytes more, and blocks or unblocks publishers.
+func (s *Server) memory(n int64) {
+	used := s.used.Add(n)
+	switch {
+	case n > 0 && used > s.cfg.MaxMemory && used-n <= s.cfg.MaxMemory:
+		s.block("memory")
+	case n < 0 && used <= s.cfg.MaxMemory && used-n > s.cfg.MaxMemory:
+		s.unblock("memory")
+	}
+}
+
+// block stops publishers and tells them why.
+func (s *Server) block(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blocked != "" || s.closed {
+		return
+	}
+	s.blocked = why
+	s.unblocked = make(chan struct{})
+	for c := range s.conns {
+		c.tellBlocked("low on " + why)
+	}
+}
+
+func (s *Server) unblock(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blocked != why {
+		return
+	}
+	s.blocked = ""
+	close(s.unblocked)
+	for c := range s.conns {
+		c.tellUnblocked()
+	}
+}
+
+// publishable returns nil, or what is closed when publishers may go on.
+func (s *Server) publishable() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blocked == "" || s.closed {
+		return nil
+	}
+	return s.unblocked
+}
