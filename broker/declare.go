@@ -271,7 +271,7 @@ func (ch *channel) declareQueue(d *decoder) *exception {
 		ch.declared(name, 0, 1, nowait)
 		return nil
 	case passive:
-		found, e := ch.queue(name)
+		found, e := ch.v.findQueue(ch.c, name)
 		if e != nil {
 			return e
 		}

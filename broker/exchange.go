@@ -63,14 +63,22 @@ func sameValue(a, b any) bool {
 }
 
 func isPattern(key string) bool {
-	return slices.ContainsFunc(strings.Split(key, "."), func(w string) bool { return w == "*" || w == "#" })
+	return slices.ContainsFunc(words(key), func(w string) bool { return w == "*" || w == "#" })
+}
+
+// words returns what stands between a key's dots; an empty key has none.
+func words(key string) []string {
+	if key == "" {
+		return nil
+	}
+	return strings.Split(key, ".")
 }
 
 func (x *exchange) bind(b *binding) {
 	x.bindings = append(x.bindings, b)
 	switch {
 	case x.kind == "topic" && isPattern(b.key):
-		b.words = strings.Split(b.key, ".")
+		b.words = words(b.key)
 		x.patterns = append(x.patterns, b)
 	case x.kind == "topic", x.kind == "direct":
 		x.byKey[b.key] = append(x.byKey[b.key], b)
@@ -111,9 +119,9 @@ func (x *exchange) match(m *message, key string, found func(*binding)) {
 			found(b)
 		}
 		if len(x.patterns) > 0 {
-			words := strings.Split(key, ".")
+			of := words(key)
 			for _, b := range x.patterns {
-				if matchWords(b.words, words) {
+				if matchWords(b.words, of) {
 					found(b)
 				}
 			}

@@ -18,7 +18,7 @@ type queue struct {
 
 	ready    []list // by priority, the last first
 	count    int
-	bytes    int64 // of ready messages
+	bytes    int64 // of the bodies of ready messages
 	unacked  int
 	position uint64 // of the next message
 
@@ -136,25 +136,25 @@ func (q *queue) pop() *entry {
 func (q *queue) take(e *entry) {
 	q.ready[e.priority].remove(e)
 	q.count--
-	q.bytes -= e.m.size()
+	q.bytes -= int64(len(e.m.body))
 	q.v.memory(-e.m.size())
 }
 
 func (q *queue) put(e *entry) {
 	q.count++
-	q.bytes += e.m.size()
+	q.bytes += int64(len(e.m.body))
 	q.v.memory(e.m.size())
 }
 
 // accepts reports whether another message may come in; a queue that drops the
 // oldest takes any.
 func (q *queue) accepts(m *message) bool {
-	return q.limits.overflow == "drop-head" || !q.over(1, m.size())
+	return q.limits.overflow == "drop-head" || !q.over(1, len(m.body))
 }
 
-func (q *queue) over(more int, bytes int64) bool {
+func (q *queue) over(more, bytes int) bool {
 	l := &q.limits
-	return l.maxLength >= 0 && int64(q.count+more) > l.maxLength || l.maxBytes >= 0 && q.bytes+bytes > l.maxBytes
+	return l.maxLength >= 0 && int64(q.count+more) > l.maxLength || l.maxBytes >= 0 && q.bytes+int64(bytes) > l.maxBytes
 }
 
 // publish adds a message behind the others.
