@@ -41,6 +41,8 @@ type conn struct {
 	authNotify    bool
 	open          atomic.Bool
 
+	told bool // that publishers have to wait; protected by srv.mu
+
 	closing atomic.Bool // connection.close was sent: nothing but its answer counts
 
 	channels   map[uint16]*channel // protected by v.mu
@@ -68,9 +70,6 @@ func (c *conn) serve() {
 			interval <- c.heartbeat / 2
 		}
 		c.open.Store(true)
-		if c.srv.publishable() != nil {
-			c.tellBlocked("low on memory")
-		}
 		err = c.loop()
 	}
 	var e *exception
@@ -257,8 +256,8 @@ func (c *conn) loop() error {
 	for {
 		if c.br.Buffered() == 0 {
 			c.flush()
-			if err := c.pause(); err != nil {
-				return err
+			if stalled := c.srv.faults.reading(); stalled != nil {
+				<-stalled
 			}
 			var deadline time.Time
 			if c.heartbeat > 0 {
@@ -267,6 +266,10 @@ func (c *conn) loop() error {
 			if !c.closing.Load() {
 				_ = c.nc.SetReadDeadline(deadline)
 			}
+		}
+		if c.publishes && c.srv.full.Load() {
+			c.flush()
+			c.awaitUnblocked()
 		}
 		typ, number, payload, err := c.readFrame()
 		if err != nil {
@@ -291,26 +294,14 @@ func (c *conn) loop() error {
 	}
 }
 
-// pause waits while the server reads nothing, or nothing from publishers.
-func (c *conn) pause() error {
-	if stalled := c.srv.faults.reading(); stalled != nil {
-		<-stalled
-	}
-	if !c.publishes {
-		return nil
-	}
-	if unblocked := c.srv.publishable(); unblocked != nil {
-		// Consumers on the same connection go on; its end is noticed afterwards.
-		for waiting := true; waiting && !c.closing.Load(); {
-			select {
-			case <-unblocked:
-				waiting = false
-			case <-time.After(100 * time.Millisecond):
-				waiting = c.srv.publishable() != nil
-			}
+// awaitUnblocked waits until publishers may go on, or the connection is closed.
+func (c *conn) awaitUnblocked() {
+	for unblocked := c.srv.publishable(c); unblocked != nil && !c.closing.Load(); unblocked = c.srv.publishable(c) {
+		select {
+		case <-unblocked:
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return nil
 }
 
 // method handles a method of the connection itself.
@@ -468,14 +459,17 @@ func (c *conn) resume() {
 	}
 }
 
+// tellBlocked says once that publishers have to wait; with the server's lock held.
 func (c *conn) tellBlocked(why string) {
-	if c.blockedNotify && c.open.Load() {
+	if c.blockedNotify && c.open.Load() && !c.told {
+		c.told = true
 		c.send(0, 10, 60, func(e *encoder) { e.short(why) })
 	}
 }
 
 func (c *conn) tellUnblocked() {
-	if c.blockedNotify && c.open.Load() {
+	if c.told {
+		c.told = false
 		c.send(0, 10, 61, nil)
 	}
 }

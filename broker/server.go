@@ -90,6 +90,7 @@ type Server struct {
 	vhosts map[string]*vhost
 	faults Faults
 	used   atomic.Int64 // bytes of messages
+	full   atomic.Bool  // blocked is not empty
 
 	mu        sync.Mutex // protects the fields below
 	conns     map[*conn]struct{}
@@ -278,6 +279,7 @@ func (s *Server) block(why string) {
 		return
 	}
 	s.blocked = why
+	s.full.Store(true)
 	s.unblocked = make(chan struct{})
 	for c := range s.conns {
 		c.tellBlocked("low on " + why)
@@ -291,18 +293,20 @@ func (s *Server) unblock(why string) {
 		return
 	}
 	s.blocked = ""
+	s.full.Store(false)
 	close(s.unblocked)
 	for c := range s.conns {
 		c.tellUnblocked()
 	}
 }
 
-// publishable returns nil, or what is closed when publishers may go on.
-func (s *Server) publishable() <-chan struct{} {
+// publishable returns nil, or what is closed when c may publish again.
+func (s *Server) publishable(c *conn) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.blocked == "" || s.closed {
 		return nil
 	}
+	c.tellBlocked("low on " + s.blocked)
 	return s.unblocked
 }
