@@ -18,7 +18,7 @@ import (
 // floors; sideways and upward is forbidden but for what beside names.
 var (
 	floors = map[string]int{
-		"config": 0, "pool": 0, "waiter": 0, "filters": 0, "internal": 0,
+		"config": 0, "pool": 0, "waiter": 0, "filters": 0, "broker": 0, "internal": 0,
 		"router": 1,
 		"amqp":   2, "wasmhost": 2, "oslo": 2, "rpc": 2, "admin": 2, "telemetry": 2,
 		"app": 3, "transport": 3,

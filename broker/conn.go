@@ -428,6 +428,12 @@ func (c *conn) drain() {
 	_ = c.nc.SetReadDeadline(time.Now().Add(closeWait))
 	for {
 		typ, number, payload, err := c.readFrame()
+		if _, ok := errors.AsType[*exception](err); ok {
+			// What is left unread would make the operating system take the close
+			// back.
+			_, _ = io.Copy(io.Discard, c.br)
+			return
+		}
 		if err != nil || number == 0 && typ == frameMethod && c.method(typ, payload) != nil {
 			return
 		}
