@@ -71,7 +71,7 @@ func stripRouterHeaders(e *Envelope) {
 func (l *lane) deadLetter(f *flight, fail *failure) {
 	seen, e := l.route.seen, &f.delivery.Envelope
 	target := l.route.cfg.DeadLetter
-	key := seen.key(e, target, toDeadLetter)
+	key := seen.key(f.id, e, target, toDeadLetter)
 	switch {
 	case !e.Origin.Redelivered:
 		seen.forget(key)

@@ -12,6 +12,7 @@ type flight struct {
 	lane     *lane
 	delivery *Delivery // its envelope is never changed: a dead letter carries it
 	env      Envelope  // as the filters left it
+	id       string    // the message's, as the format knows it
 	outputs  []output
 	pending  atomic.Int32 // outputs not settled, and 1 while sending
 	attempts int
@@ -46,7 +47,7 @@ var flights = sync.Pool{New: func() any { return new(flight) }}
 
 func newFlight(l *lane, d *Delivery, seq uint64) *flight {
 	f := flights.Get().(*flight)
-	f.lane, f.delivery, f.seq = l, d, seq
+	f.lane, f.delivery, f.seq, f.id = l, d, seq, d.Envelope.MessageID
 	return f
 }
 
@@ -80,7 +81,7 @@ func (f *flight) bind() {
 				nth++
 			}
 		}
-		o.key = seen.key(e, o.target, nth)
+		o.key = seen.key(f.id, e, o.target, nth)
 		if !e.Origin.Redelivered {
 			seen.forget(o.key)
 		}
@@ -241,7 +242,7 @@ func (f *flight) finish(v verdict) {
 	if cap(f.outputs) > keptOutputs {
 		f.outputs = nil
 	}
-	f.lane, f.delivery, f.env, f.letter = nil, nil, Envelope{}, nil
+	f.lane, f.delivery, f.env, f.letter, f.id = nil, nil, Envelope{}, nil, ""
 	f.pending.Store(0)
 	f.attempts, f.seq, f.due, f.forward = 0, 0, time.Time{}, verdictForward
 	flights.Put(f)

@@ -42,6 +42,9 @@ func (b *brackets) Run(_ context.Context, s Stage, e *Envelope, d *Decision) err
 			return &FilterError{Filter: "brackets", Stage: Decode, Class: "invalid", Err: errors.New("no brackets")}
 		}
 		e.Body = []byte(body[1 : len(body)-1])
+		if e.MessageID == "" {
+			e.MessageID = string(e.Body)
+		}
 	case Decide:
 		d.Action = Forward
 		d.Targets = append(d.Targets[:0], queue("decided"))
@@ -200,5 +203,26 @@ func TestAFormatKnowsTheCaller(t *testing.T) {
 			t.Error(diff)
 		}
 		stop()
+	})
+}
+
+func TestAFormatKnowsDuplicates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		r, stop := start(t, config(b, func(c *RouteConfig) { c.Format = &brackets{stages: wrapping} }))
+		again := func(e *Envelope) { e.Origin.Redelivered = true }
+		b.deliver("", "[x]")
+		b.deliver("", "[x]", again)
+		b.deliver("", "[y]", again)
+		b.deliver("", "not of the format")
+		b.deliver("", "not of the format", again)
+		synctest.Wait()
+		stop()
+		if diff := cmp.Diff([]string{"queue:out x", "queue:out y", "queue:in.dead ", "queue:in.dead "}, b.sent()); diff != "" {
+			t.Error(diff)
+		}
+		if st := r.Stat(); st.Duplicates != 1 {
+			t.Errorf("%+v", st)
+		}
 	})
 }

@@ -60,6 +60,9 @@ func (l *lane) process(ctx context.Context, f *flight) *failure {
 		if fail := l.stage(ctx, stage, &f.env, d); fail != nil {
 			return fail
 		}
+		if stage == Decode && l.format != nil {
+			f.id = f.env.MessageID
+		}
 		if final(d.Action) {
 			break
 		}

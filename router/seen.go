@@ -43,17 +43,17 @@ func newSeen(window int, ttl time.Duration) *seen {
 	}
 }
 
-// key returns the key of e, as it was received, and the target that is the
+// key returns the key of e, as it was received and known by id, and the target that is the
 // nth of its kind among those of the message.
-func (s *seen) key(e *Envelope, t Target, nth int) seenKey {
-	if s == nil || e.MessageID == "" {
+func (s *seen) key(id string, e *Envelope, t Target, nth int) seenKey {
+	if s == nil || id == "" {
 		return seenKey{}
 	}
 	name := struct {
 		id     string
 		target Target
 		nth    int
-	}{e.MessageID, t, nth}
+	}{id, t, nth}
 	return seenKey{maphash.Bytes(s.seed, e.Body), maphash.Comparable(s.seed, name) | 1}
 }
 

@@ -315,7 +315,7 @@ func TestSeenForgetsTheOldest(t *testing.T) {
 	key := func(id string) seenKey {
 		e := NewEnvelope(nil, []byte("x"))
 		e.MessageID = id
-		return s.key(&e, queue("q"), 0)
+		return s.key(e.MessageID, &e, queue("q"), 0)
 	}
 	has := func() (all string) {
 		for _, id := range []string{"a", "b", "c"} {
@@ -344,9 +344,9 @@ func TestSeenForgetsTheOldest(t *testing.T) {
 	}
 	e := NewEnvelope(nil, []byte("x"))
 	e.MessageID = "a"
-	keys := map[seenKey]bool{s.key(&e, queue("q"), 0): true, s.key(&e, queue("q"), 1): true, s.key(&e, queue("p"), 0): true}
+	keys := map[seenKey]bool{s.key(e.MessageID, &e, queue("q"), 0): true, s.key(e.MessageID, &e, queue("q"), 1): true, s.key(e.MessageID, &e, queue("p"), 0): true}
 	e.Body = []byte("y")
-	keys[s.key(&e, queue("q"), 0)] = true
+	keys[s.key(e.MessageID, &e, queue("q"), 0)] = true
 	if len(keys) != 4 {
 		t.Errorf("%d keys for 4 things", len(keys))
 	}
