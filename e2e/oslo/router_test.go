@@ -103,9 +103,20 @@ allow = [%[5]q]
 	return b.String()
 }
 
-func TestARouterForwardsBetweenPythons(t *testing.T) { t.Parallel(); betweenPythons(t, "") }
+func TestARouterForwardsBetweenPythons(t *testing.T) {
+	t.Parallel()
+	betweenPythons(t, "", func(asked, answered string) bool { return asked == answered })
+}
 
-func betweenPythons(t *testing.T, mode string) {
+// In this mode the router calls in its own name, and brings the replies back.
+func TestARouterCallsForPythons(t *testing.T) {
+	t.Parallel()
+	betweenPythons(t, "mode = \"proxy\"", func(asked, answered string) bool { return answered != "" && asked != answered })
+}
+
+// betweenPythons tests a router whose routes have the option, and holds the
+// reply queues that a client asked for, and that a server answered to, to right.
+func betweenPythons(t *testing.T, mode string, right func(asked, answered string) bool) {
 	g := connect(t)
 	py := thePython(t)
 	exchange, back := pythonServers(t)
@@ -178,9 +189,14 @@ func betweenPythons(t *testing.T, mode string) {
 	t.Run("a call to Go", func(t *testing.T) {
 		t.Parallel()
 		same(t, py.do(t, "call", at, `"method": "echo", "server": "go", "args": {"value": [1.0, NaN]}`), `{"result": [1.0, NaN]}`)
-		if st := server.Stat(); st.Malformed != 0 || st.Replies != 1 {
-			t.Errorf("%+v", st)
+		var queue string
+		if err := g.Remote(rpc.Target{Exchange: exchange, Topic: front, Server: "go"}).Call(t.Context(), "reply_queue", nil, &queue); err != nil || !right(g.Client().ReplyQueue(), queue) {
+			t.Errorf("the reply to %s went to %s, %v", g.Client().ReplyQueue(), queue, err)
 		}
+		await(t, "the confirms of both replies", func() (bool, string) {
+			st := server.Stat()
+			return st.Malformed == 0 && st.Replies == 2, fmt.Sprintf("%+v", st)
+		})
 	})
 	for name, driver := range map[string]string{"a notification, v2": "messagingv2", "a notification, v1": "messaging"} {
 		t.Run(name, func(t *testing.T) {

@@ -52,9 +52,10 @@ func (s *service) handler() rpc.Handler {
 			"big": func(context.Context, *rpc.Incoming) (rpc.Reply, error) {
 				return rpc.Result(strings.Repeat("é", 1<<20/6))
 			},
-			"nothing": func(context.Context, *rpc.Incoming) (rpc.Reply, error) { return rpc.Reply{}, nil },
-			"context": func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) { return rpc.Result(in.Context) },
-			"origin":  func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) { return rpc.Result(in.Origin.Queue) },
+			"nothing":     func(context.Context, *rpc.Incoming) (rpc.Reply, error) { return rpc.Reply{}, nil },
+			"context":     func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) { return rpc.Result(in.Context) },
+			"origin":      func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) { return rpc.Result(in.Origin.Queue) },
+			"reply_queue": func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) { return rpc.Result(in.Ticket.ReplyTo) },
 			"fail": func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
 				module, err := argument(in, "module")
 				if err != nil {
