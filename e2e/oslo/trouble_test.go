@@ -173,7 +173,7 @@ func TestDeadClientsDelayNobody(t *testing.T) {
 	})
 	same(t, py.do(t, "call", fields("exchange", exchange, "topic", topic), `"method": "nothing", "timeout": 50`), `{"result": null}`)
 	// The replies to the dead are still tried, and not yet given up.
-	if st := server.Stat(); st.Retrying == 0 || st.GaveUp != 0 || st.Replies != 1 {
+	if st := server.Stat(); st.Retrying == 0 || st.GaveUp != 0 {
 		t.Errorf("%+v", st)
 	}
 }
