@@ -31,6 +31,6 @@ var (
 	ErrFormat = errors.New("format")
 	// ErrAgain, wrapped by the error of a [Handler] of a server that
 	// acknowledges late, gives the request back to the broker instead of
-	// answering it.
+	// answering it, a second later.
 	ErrAgain = errors.New("to be delivered again")
 )

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -152,6 +153,7 @@ func TestAHookThatFailsTellsWhoWaits(t *testing.T) {
 		if err := c.Cast(t.Context(), shop, req); err != nil {
 			t.Error(err)
 		}
+		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		if st := s.Stat(); st.Malformed != 1 || st.Again != 3 || st.Casts != 1 {
 			t.Errorf("%+v", st)

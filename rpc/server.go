@@ -73,12 +73,14 @@ func (s *Server) take(ctx context.Context, c *crew, d *router.Delivery, handler 
 	s.counters.received.Add(1)
 	req, ticket, err := s.cfg.Format.DecodeRequest(&d.Envelope)
 	j := &job{
-		server: s, handler: handler, delivery: d,
+		server: s, handler: handler, delivery: d, serving: ctx,
 		in: &Incoming{Request: req, Ticket: ticket, Origin: d.Envelope.Origin},
 	}
 	if err != nil && !ticket.Wanted() && errors.Is(err, ErrAgain) {
 		s.counters.again.Add(1)
-		d.Settler.Requeue(d.Tag)
+		if !c.do(ctx, func(context.Context) { pauseAgain(ctx); d.Settler.Requeue(d.Tag) }) {
+			d.Settler.Requeue(d.Tag)
+		}
 		return
 	}
 	if err != nil && (!errors.As(err, &j.refused) || !ticket.Wanted()) {
@@ -110,9 +112,10 @@ type job struct {
 	handler  Handler
 	delivery *router.Delivery
 	in       *Incoming
-	refused  *RemoteError // what to answer instead of asking the handler
-	patience time.Time    // until when the caller may still wait; zero is unknown
-	tracked  bool         // the server's held has the delivery
+	serving  context.Context // ends when the server takes no more
+	refused  *RemoteError    // what to answer instead of asking the handler
+	patience time.Time       // until when the caller may still wait; zero is unknown
+	tracked  bool            // the server's held has the delivery
 	finished sync.Once
 }
 
@@ -152,6 +155,17 @@ func (j *job) giveBack() {
 	j.settle(router.Settler.Requeue)
 }
 
+// pauseAgain keeps a worker for a while before it gives a request back that
+// cannot be handled now, which would be back at once. It ends with ctx.
+func pauseAgain(ctx context.Context) {
+	timer := time.NewTimer(againPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // finish acknowledges the request unless that was done early. It may be called
 // again.
 func (j *job) finish() {
@@ -178,6 +192,7 @@ func (j *job) run(ctx context.Context) {
 	reply, err := j.answer(ctx)
 	if s.cfg.Ack == AckLate && err != nil && (ctx.Err() != nil || errors.Is(err, ErrAgain)) {
 		s.counters.again.Add(1)
+		pauseAgain(j.serving)
 		j.giveBack()
 		return
 	}

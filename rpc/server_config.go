@@ -23,6 +23,7 @@ const (
 
 const (
 	minReply       = 4096
+	againPause     = time.Second
 	goneQueues     = 200 // reply queues that are remembered as gone
 	goneTTL        = time.Minute
 	directReplies  = "amq.rabbitmq.reply-to"
