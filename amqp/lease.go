@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
@@ -14,6 +15,14 @@ import (
 
 // maxLeases bounds the numbers that are tried for one stem.
 const maxLeases = 4096
+
+// leaseGrace is how long a listener waits for the number it had: the broker may
+// be a moment late in noticing that its last connection has ended. In between
+// it tries after each leasePause.
+const (
+	leaseGrace = 2 * time.Second
+	leasePause = 50 * time.Millisecond
+)
 
 // leaseSuffix names the queue that is the lock of a numbered queue: exclusive to
 // a connection, so that the broker itself frees it when that has ended, however
@@ -52,6 +61,10 @@ func (l *listener) lease(ctx context.Context, c *conn) error {
 	had := l.queue
 	if had != "" {
 		err := l.lock(ctx, c, had)
+		for end := time.Now().Add(leaseGrace); errors.Is(err, errLocked) && time.Now().Before(end) && ctx.Err() == nil; {
+			sleep(ctx, leasePause)
+			err = l.lock(ctx, c, had)
+		}
 		if !errors.Is(err, errLocked) {
 			return err
 		}

@@ -2,10 +2,13 @@ package amqp_test
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
@@ -91,6 +94,11 @@ func TestATakenNumberIsTold(t *testing.T) {
 	faults.Refuse(os.ErrDeadlineExceeded)
 	faults.Cut()
 	told.next(ctx, t, router.SourceStopped)
+	waitFor(ctx, t, "the broker has noticed the loss", func() bool {
+		var e *amqp091.Error
+		_, err := channel(t, rabbitnode.Shared(t).URL()).QueueDeclarePassive(stem+"1.lease", false, false, true, false, nil)
+		return errors.As(err, &e) && e.Code == amqp091.NotFound
+	})
 	listen(t, newBroker(t, amqp.Config{}), numbered(stem, args, other))
 	if ev := other.next(ctx, t, router.SourceConsuming); ev.Queue != stem+"1" {
 		t.Fatalf("%+v", ev)
