@@ -15,7 +15,9 @@ enum {
 typedef struct {
     rf_str name;
     bool seen, there; /* null is seen, and not there */
+    bool header;      /* it is one of the message, and h its value */
     rf_value v;
+    rf_header h;
 } member;
 
 static member members[MAX_MEMBERS] = {
@@ -156,7 +158,7 @@ static bool envelope_read(rf_str body, rf_delta *out) {
     const char *bad = not_utf8(body);
     if (bad != NULL) return malformed(out, "the body is not UTF-8", bad);
     if (!scan_object(&s, found_outer)) return malformed(out, s.wrong, s.p);
-    for (uint32_t i = 0; i < member_count; i++) members[i].seen = members[i].there = false;
+    for (uint32_t i = 0; i < member_count; i++) members[i].seen = members[i].there = members[i].header = false;
     if (has_version && has_message) {
         if (outer_version.kind != RF_JSON_STRING || !rf_json_is(outer_version.text, outer_version.escaped, RF_STR("2.0")))
             return malformed(out, "an envelope of another version than 2.0", outer_version.text.p);
@@ -176,11 +178,38 @@ static bool envelope_read(rf_str body, rf_delta *out) {
 enum { TYPE_CALL, TYPE_CAST, TYPE_NOTIFICATION, TYPE_REPLY, TYPE_OTHER };
 static const rf_str type_names = {"call cast notification reply other", 34};
 
-static uint32_t message_type(void) {
-    if (members[M_METHOD].there) return members[M_MSG_ID].there ? TYPE_CALL : TYPE_CAST;
+/* On a route with format = "oslo" the message has no envelope: its context are
+   the headers, and its ids and what it is for are properties. */
+static bool opened(const rf_msg *msg) {
+    rf_str one, words = type_names, kind = rf_prop(msg, RF_TYPE);
+    for (uint32_t i = TYPE_CALL; i < TYPE_OTHER; i++) {
+        rf_cut(words, ' ', &one, &words);
+        if (rf_eq(one, kind)) return true;
+    }
+    return false;
+}
+
+static rf_str context_name(uint32_t i) {
+    uint32_t prefix = sizeof "_context_" - 1;
+    return rf_slice(members[i].name.p + prefix, members[i].name.n - prefix);
+}
+
+/* read_headers finds what of the context the body does not hold. */
+static void read_headers(const rf_msg *msg) {
+    for (uint32_t i = M_PROJECT; i < member_count; i++) {
+        member *m = &members[i];
+        if (m->seen || !rf_get_header(msg, context_name(i), &m->h)) continue;
+        m->header = true;
+        m->there = m->h.type != RF_T_NULL;
+    }
+}
+
+static uint32_t message_type(const rf_msg *msg) {
+    rf_str kind = rf_prop(msg, RF_TYPE);
+    if (members[M_METHOD].there) return members[M_MSG_ID].there || rf_eq(kind, RF_STR("call")) ? TYPE_CALL : TYPE_CAST;
     if (members[M_EVENT_TYPE].there || members[M_PUBLISHER_ID].there) return TYPE_NOTIFICATION;
     bool answers = members[M_RESULT].seen || members[M_FAILURE].seen || members[M_ENDING].seen;
-    return answers && members[M_MSG_ID].there ? TYPE_REPLY : TYPE_OTHER;
+    return answers && (members[M_MSG_ID].there || rf_eq(kind, RF_STR("reply"))) ? TYPE_REPLY : TYPE_OTHER;
 }
 
 /* set_version gives the message another version and leaves every other byte as
@@ -223,6 +252,7 @@ static void set_version(rf_str version, rf_delta *out) {
    for objects, arrays and what does not fit buf. */
 static bool member_text(uint32_t i, char *buf, uint32_t cap, rf_str *text) {
     *text = RF_STR("");
+    if (members[i].header) return !members[i].there || rf_header_text(members[i].h, buf, text);
     return !members[i].there || rf_json_text(members[i].v, buf, cap, text);
 }
 

@@ -52,16 +52,10 @@ RF_INIT(config, out) {
     if (st_ok(&s)) read_rules(&s);
     read_default(&s);
     rf_need_header(compression);
+    for (uint32_t i = M_PROJECT; i < member_count; i++) rf_need_header(context_name(i));
 }
 
-static int64_t needs(void) {
-    int64_t bits = RF_NEED_BODY | RF_NEED_HEADERS;
-    for (uint32_t i = 0; i < rule_count; i++)
-        if (rules[i].routing_keys.n > 0 || rules[i].target_count > 0) bits |= RF_NEED_PROPERTIES;
-    return bits;
-}
-
-RF_NEEDS(RF_STATELESS | needs())
+RF_NEEDS(RF_STATELESS | RF_NEED_BODY | RF_NEED_HEADERS | RF_NEED_PROPERTIES)
 
 /* source_text finds a value for a target. */
 static bool source_text(const rf_msg *msg, int32_t source, rf_str *text) {
@@ -155,12 +149,14 @@ RF_STAGE(decide, msg, out) {
     rf_header h;
     version v;
     rf_str text = RF_STR("");
-    if (rf_get_header(msg, compression, &h) && h.raw.n > 0) {
+    bool open = opened(msg);
+    if (!open && rf_get_header(msg, compression, &h) && h.raw.n > 0) {
         rf_error(out, RF_STR("compressed"), RF_STR("the body is compressed, as its header compression says: it cannot be read"));
         return;
     }
     if (!envelope_read(rf_body(msg), out)) return;
-    uint32_t type = message_type();
+    if (open && envelope.quoted.p == NULL) read_headers(msg);
+    uint32_t type = message_type(msg);
     bool versioned = member_text(M_VERSION, value_space, sizeof value_space, &text);
     if (text.n == 0) text = RF_STR("1.0"); /* as receivers take it */
     versioned = versioned && version_parse(text, &v);
