@@ -93,7 +93,8 @@ func (m *message) osloRequest(cmd *cobra.Command) (rpc.Request, error) {
 	case m.monitor != 0 && m.monitor < 2*time.Second:
 		return req, fmt.Errorf("--monitor %s: it is 2s or more; servers give a sign of life once a second at most", m.monitor)
 	}
-	args, err := []byte(m.args), error(nil)
+	args := []byte(m.args)
+	var err error
 	if m.file != "" {
 		if args, err = m.read(cmd); err != nil {
 			return req, err

@@ -61,9 +61,9 @@ func (s *service) handler() rpc.Handler {
 				if err != nil {
 					return rpc.Reply{}, err
 				}
-				name, err := module.Value()
+				name, _ := module.Text()
 				return rpc.Reply{}, &rpc.RemoteError{
-					Class: "InteropError", Module: name.(string), Message: "none left",
+					Class: "InteropError", Module: name, Message: "none left",
 					Args: oslo.Raw(`["none left"]`), Kwargs: oslo.Raw(`{"code": 42}`),
 				}
 			},
