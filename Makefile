@@ -20,9 +20,7 @@ build: ## build bin/router
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/router ./cmd/router
 
 .PHONY: demo
-demo: ## install RabbitMQ if missing, build, show the router at work
-	@scripts/deps.sh demo
-	@$(MAKE) --no-print-directory build
+demo: build ## build, show the router at work
 	@bin/router demo
 
 .PHONY: deps

@@ -71,6 +71,24 @@ const (
 type brokerPart struct {
 	*amqp.Broker
 	cfg amqp.Config
+	own *embedded // nil unless the router is the broker
+}
+
+// Connect connects as [amqp.Broker.Connect] does, to a broker of the router's own
+// once that listens.
+func (p *brokerPart) Connect(ctx context.Context) error {
+	if err := p.own.listen(ctx); err != nil {
+		return err
+	}
+	return p.Broker.Connect(ctx)
+}
+
+// Close disconnects as [amqp.Broker.Close] does, and then closes a broker of the
+// router's own that nobody else uses.
+func (p *brokerPart) Close(ctx context.Context) error {
+	err := p.Broker.Close(ctx)
+	p.own.release()
+	return err
 }
 
 // New loads the configuration and builds everything that needs no broker. What
@@ -184,6 +202,8 @@ func (a *App) Start(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case errors.Is(err, errEmbedded):
+			return t.cfg.Errorf([]string{"broker", "url"}, "name a free port, or connect to what listens there with amqp://", "%w", err)
 		case amqp.IsRefusal(err):
 			return err
 		}

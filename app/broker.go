@@ -23,8 +23,8 @@ func BrokerConfig(path string) (amqp.Config, error) {
 // broker returns the broker of the configuration: current when it is the same,
 // or nil with a problem noted.
 func (b *builder) broker(current *brokerPart) *brokerPart {
-	cfg := brokerConfig(b.cfg, b.log)
-	if current != nil && sameBroker(current.cfg, cfg) {
+	cfg, own := brokerConfig(b.cfg, b.log), embeddedConfig(b.cfg)
+	if current != nil && sameBroker(current.cfg, cfg) && current.own.is(own) {
 		return current
 	}
 	made, err := amqp.New(cfg)
@@ -32,7 +32,16 @@ func (b *builder) broker(current *brokerPart) *brokerPart {
 		b.fail([]string{"broker"}, "", err)
 		return nil
 	}
-	return &brokerPart{made, cfg}
+	part := &brokerPart{Broker: made, cfg: cfg}
+	switch {
+	case own == nil:
+	case current != nil && current.own.is(own): // what differs is how to connect
+		part.own = current.own
+		part.own.users++
+	default:
+		part.own = newEmbedded(own, b.log)
+	}
+	return part
 }
 
 // sameBroker reports whether a and b differ in no more than the topology, which
@@ -49,7 +58,9 @@ func brokerConfig(cfg *config.Config, log *slog.Logger) amqp.Config {
 	for _, u := range c.URLs {
 		urls = append(urls, u.Reveal())
 	}
-	if len(urls) == 0 && !c.URL.IsZero() {
+	if own, ok := c.Embedded(); ok {
+		urls = []string{own.Reveal()}
+	} else if len(urls) == 0 && !c.URL.IsZero() {
 		urls = []string{c.URL.Reveal()}
 	}
 	allowCC := false

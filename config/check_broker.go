@@ -15,6 +15,13 @@ func (b Broker) Addresses() []URL {
 	return []URL{b.URL}
 }
 
+// Embedded reports whether the router is the broker itself, and returns the address
+// with the scheme amqp, for whoever connects to it.
+func (b Broker) Embedded() (URL, bool) {
+	rest, ok := strings.CutPrefix(b.URL.Reveal(), "embedded://")
+	return NewURL("amqp://" + rest), ok && len(b.URLs) == 0
+}
+
 func (c *Config) checkBroker(b *binder) {
 	broker := c.Broker
 	if !broker.URL.IsZero() && len(broker.URLs) > 0 {
@@ -42,6 +49,9 @@ func (c *Config) checkBroker(b *binder) {
 			b.refuse(at, "all addresses are one cluster's", "differs from the first one in scheme, user or virtual host")
 		}
 	}
+	if _, embedded := broker.Embedded(); broker.QuorumAsClassic && !embedded {
+		b.doubt([]string{"broker", "quorum_as_classic"}, "leave it out", "has no effect without embedded://")
+	}
 	if len(broker.VHost) > 255 || len(broker.Username) > 255 {
 		key := "username"
 		if len(broker.VHost) > 255 {
@@ -58,15 +68,15 @@ func (c *Config) checkURL(b *binder, at []string, address URL) *url.URL {
 	if b.bad(at...) {
 		return nil
 	}
-	const form = "write amqp://[USER[:PASSWORD]@]HOST[:PORT][/VHOST], or amqps:// for TLS"
+	const form = "write amqp://[USER[:PASSWORD]@]HOST[:PORT][/VHOST], amqps:// for TLS, or embedded:// for a broker within the router"
 	u, err := url.Parse(address.Reveal())
 	switch {
 	case address.IsZero():
 		b.refuse(at, form, "is empty")
 	case err != nil:
 		b.refuse(at, "percent-encode special characters, or use the keys username and password", "not an address")
-	case u.Scheme != "amqp" && u.Scheme != "amqps":
-		b.refuse(at, form, "does not begin with amqp:// or amqps://")
+	case u.Scheme != "amqp" && u.Scheme != "amqps" && u.Scheme != "embedded":
+		b.refuse(at, form, "does not begin with amqp://, amqps:// or embedded://")
 	case u.Opaque != "" || u.Hostname() == "":
 		b.refuse(at, form, "has no host")
 	case !goodPort(u.Port()):
@@ -75,6 +85,10 @@ func (c *Config) checkURL(b *binder, at []string, address URL) *url.URL {
 		b.refuse(at, "use the keys of [broker] instead, and percent-encode ? and # in a password", "options after ? or # are not read")
 	case strings.Count(u.EscapedPath(), "/") > 1:
 		b.refuse(at, "write %2F for a slash in it", "the virtual host holds a slash")
+	case u.Scheme == "embedded" && len(c.Broker.URLs) > 0:
+		b.refuse(at, "write url = \"embedded://127.0.0.1:5672\"", "an embedded broker is one")
+	case u.Scheme == "embedded" && net.ParseIP(u.Hostname()) == nil && u.Hostname() != "localhost", u.Scheme == "embedded" && !loopback(u.Hostname()):
+		b.refuse(at, "write embedded://127.0.0.1:5672", "an embedded broker is for this machine alone")
 	case u.Scheme == "amqp" && !loopback(u.Hostname()) && !c.Broker.AllowPlaintext:
 		b.refuse(at, "use amqps://, or set broker.allow_plaintext = true", "would send the password in clear to another machine")
 	default:

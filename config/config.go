@@ -36,7 +36,9 @@ type Config struct {
 type Broker struct {
 	// Where the broker listens: amqp://[USER[:PASSWORD]@]HOST[:PORT][/VHOST],
 	// or amqps:// for TLS. The default is amqp://127.0.0.1:5672/ when urls is
-	// empty too.
+	// empty too. With embedded:// the router is the broker itself, for
+	// development and tests: it listens to that address of this machine, and
+	// keeps nothing when it stops.
 	URL URL `toml:"url" json:"url"`
 	// Several brokers of one cluster instead of url. They are tried in random
 	// order; all must agree in scheme, user and virtual host.
@@ -65,6 +67,9 @@ type Broker struct {
 	// Send the password in clear over amqp:// to a host that is not this
 	// machine.
 	AllowPlaintext bool `toml:"allow_plaintext" json:"allow_plaintext"`
+	// With embedded://, take quorum queues for classic ones. Without it they are
+	// refused, as they promise what the embedded broker does not keep.
+	QuorumAsClassic bool `toml:"quorum_as_classic" json:"quorum_as_classic"`
 	// TLS, for amqps:// URLs.
 	TLS TLS `toml:"tls" json:"tls"`
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/app"
+	"github.com/wasmrouter/router/broker"
 	"github.com/wasmrouter/router/internal/rabbitnode"
 	"github.com/wasmrouter/router/router"
 )
@@ -32,8 +33,9 @@ const arrivalTimeout = 20 * time.Second
 
 // Options say where to run.
 type Options struct {
-	URL string // of a broker; empty starts a private RabbitMQ
-	Out io.Writer
+	URL      string // of a broker; empty is one within the process
+	RabbitMQ bool   // start a private RabbitMQ instead
+	Out      io.Writer
 }
 
 // Run runs the demonstration. It returns an error when a message did not go
@@ -42,13 +44,24 @@ func Run(ctx context.Context, opts Options) error {
 	began := time.Now()
 	p := &printer{out: opts.Out}
 	url := opts.URL
-	if url == "" {
+	switch {
+	case url != "":
+	case opts.RabbitMQ:
 		node, err := startNode(ctx, p)
 		if err != nil {
 			return err
 		}
 		defer node.Stop()
 		url = node.URL()
+	default:
+		own := broker.New(broker.Config{})
+		defer own.Close()
+		address, err := own.Listen(ctx, "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		url = "amqp://guest:guest@" + address + "/"
+		p.line("broker: within this process, on %s (--rabbitmq starts a RabbitMQ, --url names yours)", address)
 	}
 	w, err := newWorld(ctx, url)
 	if err != nil {
@@ -80,7 +93,7 @@ func startNode(ctx context.Context, p *printer) (*rabbitnode.Node, error) {
 	if err := rabbitnode.Find(); err != nil {
 		return nil, fmt.Errorf("%w; or name a broker with --url amqp://HOST/", err)
 	}
-	p.line("starting a private RabbitMQ on loopback (name your own with --url) …")
+	p.line("starting a private RabbitMQ on loopback …")
 	began := time.Now()
 	node, err := rabbitnode.Start(ctx, rabbitnode.Config{})
 	if err != nil {

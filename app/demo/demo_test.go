@@ -33,10 +33,15 @@ func folders(t *testing.T) (temp string) {
 }
 
 func TestDemoTellsWhereEachMessageWent(t *testing.T) {
-	node := rabbitnode.Shared(t)
+	for name, url := range map[string]string{"RabbitMQ": rabbitnode.Shared(t).URL(), "embedded": ""} {
+		t.Run(name, func(t *testing.T) { tellsWhereEachWent(t, url) })
+	}
+}
+
+func tellsWhereEachWent(t *testing.T, url string) {
 	folders(t)
 	var out bytes.Buffer
-	if err := demo.Run(t.Context(), demo.Options{URL: node.URL(), Out: &out}); err != nil {
+	if err := demo.Run(t.Context(), demo.Options{URL: url, Out: &out}); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	text := out.String()

@@ -16,16 +16,22 @@ fanout, a notification, a message through a serializer, one that no queue takes,
 one that is not what it should be, and one into a filter that loops for ever. It
 prints where each went and why.
 
-Without --url it starts a private RabbitMQ on loopback, if rabbitmq-server is
-installed, and stops it afterwards. On a broker of yours it uses names of its
-own, and nothing is left a minute later.`,
+The broker is the embedded one, which needs nothing installed. With --rabbitmq it
+is a private RabbitMQ on loopback, if rabbitmq-server is installed, which is
+stopped afterwards. On a broker of yours, named by --url, the demo uses names of
+its own, and nothing is left a minute later.`,
 		Example: `  router demo
+  router demo --rabbitmq
   router demo --url amqp://guest:guest@127.0.0.1:5672/`,
 		Args: noArguments,
 	}
 	cmd.Flags().StringVar(&opts.URL, "url", "", urlUsage)
+	cmd.Flags().BoolVar(&opts.RabbitMQ, "rabbitmq", false, "start a private RabbitMQ instead of the embedded broker")
+	cmd.MarkFlagsMutuallyExclusive("url", "rabbitmq")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		opts.URL = brokerURL(opts.URL)
+		if !opts.RabbitMQ {
+			opts.URL = brokerURL(opts.URL)
+		}
 		opts.Out = cmd.OutOrStdout()
 		return failed(demo.Run(cmd.Context(), opts))
 	}

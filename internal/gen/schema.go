@@ -84,7 +84,7 @@ func leaf(t reflect.Type) *jsonschema.Schema {
 	case secretType:
 		return &jsonschema.Schema{Type: "string", Examples: []any{"${env:NAME}", "${file:PATH}"}}
 	case urlType:
-		return &jsonschema.Schema{Type: "string", Pattern: "^amqps?://|" + interpolation, Examples: []any{"amqp://127.0.0.1:5672/"}}
+		return &jsonschema.Schema{Type: "string", Pattern: "^(amqps?|embedded)://|" + interpolation, Examples: []any{"amqp://127.0.0.1:5672/"}}
 	case tableType:
 		return &jsonschema.Schema{Type: "object"}
 	}

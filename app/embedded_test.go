@@ -1,0 +1,129 @@
+package app_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/wasmrouter/router/app"
+)
+
+// freeAddress returns an address of this machine that nobody listened to just now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func embeddedRouter(t *testing.T, address, heartbeat string) string {
+	t.Helper()
+	return `
+[broker]
+url = "embedded://me:secret@` + address + `/v"
+heartbeat = "` + heartbeat + `"
+
+[queues.in]
+[queues.out]
+
+[routes.r]
+listen = "in"
+send = ["queue:out"]
+
+[process]
+cache_dir = "` + cacheDir + `"
+
+[admin]
+listen = ""
+`
+}
+
+// TestARouterThatIsItsOwnBroker routes messages with nothing else running, and keeps
+// them over a reload that connects anew.
+func TestARouterThatIsItsOwnBroker(t *testing.T) {
+	address := freeAddress(t)
+	path := filepath.Join(t.TempDir(), "router.toml")
+	write := func(heartbeat string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(embeddedRouter(t, address, heartbeat)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("10s")
+	var log strings.Builder
+	a, err := app.New(t.Context(), app.Options{ConfigPath: path, LogOutput: &log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := amqp091.Dial("amqp://me:secret@" + address + "/v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := ch.Consume("out", "", true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, heartbeat := range []string{"20s", ""} {
+		if err := ch.PublishWithContext(t.Context(), "", "in", true, false, amqp091.Publishing{Body: []byte("through")}); err != nil {
+			t.Fatal(err)
+		}
+		if d := <-out; string(d.Body) != "through" {
+			t.Errorf("got %q", d.Body)
+		}
+		if heartbeat == "" {
+			break
+		}
+		write(heartbeat)
+		if err := a.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
+	if err := a.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if e := <-closed; e == nil || e.Code != amqp091.ConnectionForced {
+		t.Errorf("the broker ended with %v", e)
+	}
+	if !strings.Contains(log.String(), "keeps nothing") {
+		t.Errorf("the log does not say that nothing is kept:\n%s", &log)
+	}
+}
+
+func TestAnAddressThatIsTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	path := filepath.Join(t.TempDir(), "router.toml")
+	if err := os.WriteFile(path, []byte(embeddedRouter(t, l.Addr().String(), "10s")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := app.New(t.Context(), app.Options{ConfigPath: path, LogOutput: &strings.Builder{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = a.Start(t.Context())
+	if err == nil || !strings.Contains(err.Error(), ":3:7: broker.url: the embedded broker does not start: ") || !strings.HasSuffix(err.Error(), "name a free port, or connect to what listens there with amqp://") {
+		t.Errorf("start: %v", err)
+	}
+	if err := a.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
