@@ -98,8 +98,10 @@ func (c *coder) rewrite(r *reader, typ typeInfo) {
 	used := feature(0)
 	from := p // what is copied to out ends here
 	for {
-		if p = c.plain(b, p); p >= len(b) {
-			malformed(p, "function body without end")
+		if p >= len(b) || plainOpcodes[b[p]].class != classOther {
+			if p = c.plain(b, p); p >= len(b) {
+				malformed(p, "function body without end")
+			}
 		}
 		op := b[p]
 		info := opcodes[op]

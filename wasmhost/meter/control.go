@@ -2,6 +2,7 @@ package meter
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -100,10 +101,15 @@ func (c *coder) open(kind shape, typ typeInfo, at int) {
 		c.found.charges++
 	}
 	c.addBlocks(blocks, at)
-	if limit := c.m.limits.Depth; len(c.frames) > limit {
-		overLimit(at, "nested blocks", uint64(len(c.frames)), limit, "Depth", "nest less deeply")
+	n := len(c.frames)
+	if limit := c.m.limits.Depth; n > limit {
+		overLimit(at, "nested blocks", uint64(n), limit, "Depth", "nest less deeply")
 	}
-	c.frames = append(c.frames, frame{kind: kind, typ: typ, base: c.height - typ.params, entry: c.run, due: run})
+	if n == cap(c.frames) {
+		c.frames = slices.Grow(c.frames, n)
+	}
+	c.frames = c.frames[:n+1]
+	c.frames[n] = frame{kind: kind, typ: typ, base: c.height - typ.params, entry: c.run, due: run}
 }
 
 // turn goes from the then branch of an if to its else branch.
@@ -121,7 +127,7 @@ func (c *coder) turn(at int) {
 // close leaves a block and reports whether it was the function itself. It writes
 // the price of a loop to out.
 func (c *coder) close(out []byte) bool {
-	f := c.frames[len(c.frames)-1]
+	f := &c.frames[len(c.frames)-1] // whose place is taken when another is opened
 	c.frames = c.frames[:len(c.frames)-1]
 	c.height = f.base + f.typ.results
 	switch f.kind {
@@ -173,13 +179,39 @@ func (c *coder) branches(b []byte, p int) int {
 		malformed(at, "br_table with %d targets, but only %d bytes are left", n, len(b)-p)
 	}
 	c.needTargets(int(n), at)
-	for range int(n) + 1 {
+	p, left := c.plainTargets(b, p, int(n)+1)
+	for range left {
 		var depth uint32
 		at := p
 		depth, p = leb(b, p)
 		c.branch(depth, at)
 	}
 	return p
+}
+
+// plainTargets notes the first of n targets of a br_table, as branch would, up to
+// one that is not short or is over a limit. It returns the position after them and
+// how many are left. The tables of a large function in Go have thousands.
+func (c *coder) plainTargets(b []byte, p, n int) (int, int) {
+	each := c.locals + uint64(max(c.height, 0))
+	if c.live+uint64(n)*each > uint64(c.m.limits.LiveValues) {
+		return p, n
+	}
+	frames, run := c.frames, c.run
+	for ; n > 0 && p < len(b) && int(b[p]) < min(len(frames), 0x80); n-- {
+		f := &frames[len(frames)-1-int(b[p])]
+		if f.arity() > fewValues {
+			break
+		}
+		if f.kind == shapeLoop {
+			f.due = max(f.due, run)
+		} else {
+			f.out = max(f.out, run)
+		}
+		c.live += each
+		p++
+	}
+	return p, n
 }
 
 // overTime reports that the estimate of the compile time went over its limit.
