@@ -22,6 +22,7 @@ func (r *routePart) speakOslo(rc *router.RouteConfig) error {
 	}
 	cfg := osloroute.Config{
 		Route: rc.Name, MaxBody: rc.MaxMessage, Permits: replyPermits(r.origin.own, rc.Allow), Post: r.post,
+		Bare: len(rc.Filters) == 0,
 	}
 	if r.origin.calls != nil {
 		cfg.Calls, cfg.Timeout, cfg.MaxCalls = r.origin.calls.Calls, route.ProxyTimeout.Std(), route.ProxyCalls
@@ -105,7 +106,7 @@ func newRepliesPart(ctx context.Context, t *table, requests router.RouteConfig, 
 	rc.Name = repliesName(requests.Name)
 	rc.Source = from.calls.source
 	rc.Source.Prefetch, rc.Source.DrainTimeout = requests.Source.Prefetch, min(requests.Source.DrainTimeout, repliesDrain)
-	rc.Format = osloroute.NewReplies(from.calls.Calls, rc.MaxMessage)
+	rc.Format = osloroute.NewReplies(from.calls.Calls, rc.MaxMessage, len(from.route.ReplyFilters) == 0)
 	rc.Filters = nil
 	for _, use := range from.route.ReplyFilters {
 		policy, err := router.ParsePolicy(t.cfg.Filters[use].OnError)

@@ -43,7 +43,7 @@ func newDesk(t *testing.T, change ...func(*osloroute.Config)) *desk {
 	if d.requests, err = r.Format(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if d.replies, err = osloroute.NewReplies(d.calls, 1<<20).Format(t.Context()); err != nil {
+	if d.replies, err = osloroute.NewReplies(d.calls, 1<<20, cfg.Bare).Format(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -121,7 +121,12 @@ func sealed(r *oslo.Reply) router.Envelope {
 }
 
 func TestAProxyIsTheCaller(t *testing.T) {
-	d := newDesk(t)
+	for _, bare := range []bool{false, true} {
+		t.Run(fmt.Sprint(bare), func(t *testing.T) { proxied(t, newDesk(t, func(c *osloroute.Config) { c.Bare = bare })) })
+	}
+}
+
+func proxied(t *testing.T, d *desk) {
 	id, queue, _ := d.request("m1", "reply_1", "60000")
 	if id == "m1" || len(id) != 32 || queue != "reply_own" {
 		t.Fatalf("the call has id %q and reply queue %q", id, queue)

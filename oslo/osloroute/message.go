@@ -36,8 +36,7 @@ const (
 type message struct {
 	wire       router.Envelope // as it came
 	text       []byte          // its body, decompressed
-	inner      oslo.Object
-	enveloped  bool
+	read       oslo.Body       // that
 	compressed bool
 	odd        bool // some of the context is not shown
 
@@ -47,8 +46,9 @@ type message struct {
 }
 
 // open reads env and leaves in it what filters see. A body may have at most
-// limit bytes, also after decompression. After an error env is as it was.
-func (m *message) open(env *router.Envelope, limit int) error {
+// limit bytes, also after decompression. After an error env is as it was. Bare
+// leaves body and headers as they are on the wire, where no filter looks at them.
+func (m *message) open(env *router.Envelope, limit int, bare bool) error {
 	*m = message{wire: env.Clone()}
 	if err := oslo.CheckContentType(env.ContentType); err != nil {
 		return err
@@ -61,11 +61,29 @@ func (m *message) open(env *router.Envelope, limit int) error {
 	if m.text, err = oslo.Decompress(compression, env.Body, limit); err != nil {
 		return err
 	}
-	if m.inner, m.enveloped, err = oslo.Open(m.text); err != nil {
+	if m.read, err = oslo.ReadBody(m.text); err != nil {
 		return err
 	}
+	inner := m.read.Message()
+	m.given = env.Properties
+	m.given.MessageID = inner.Text(keyUniqueID)
+	m.given.CorrelationID = inner.Text(keyMsgID)
+	m.given.ReplyTo = inner.Text(keyReplyQueue)
+	m.given.Type = m.kind()
+	env.Properties = m.given
+	m.body, m.context = env.Body, env.Headers()
+	if !bare {
+		m.show(env)
+	}
+	return nil
+}
+
+// show leaves in env the body and the headers that filters see.
+func (m *message) show(env *router.Envelope) {
+	inner := m.read.Message()
+	m.context = nil
 	hidden := 0
-	for key, value := range m.inner.All() {
+	for key, value := range inner.All() {
 		if visible(key) {
 			continue
 		}
@@ -74,28 +92,17 @@ func (m *message) open(env *router.Envelope, limit int) error {
 			m.addContext(name, value)
 		}
 	}
-	failure, unwrapped := failureObject(&m.inner)
-	m.body = m.inner.Raw()
+	failure, unwrapped := failureObject(inner)
+	m.body = inner.Raw()
 	if hidden > 0 || unwrapped {
-		shown := m.inner.Select(visible)
+		shown := inner.Select(visible)
 		if unwrapped {
 			shown.Set(keyFailure, failure)
 		}
 		m.body = shown.Raw()
 	}
-	m.given = env.Properties
-	m.given.MessageID = m.inner.Text(keyUniqueID)
-	m.given.CorrelationID = m.inner.Text(keyMsgID)
-	m.given.ReplyTo = m.inner.Text(keyReplyQueue)
-	m.given.Type = m.kind()
-	m.show(env)
-	return nil
-}
-
-// show leaves in env what filters see.
-func (m *message) show(env *router.Envelope) {
 	shown := router.NewEnvelope(m.context, m.body)
-	shown.Origin, shown.Properties = env.Origin, m.given
+	shown.Origin, shown.Properties = env.Origin, env.Properties
 	*env = shown.Clone() // so that its headers are replaced, not changed
 }
 
@@ -147,13 +154,13 @@ func (m *message) addContext(name string, value oslo.Raw) {
 		return
 	}
 	if m.context == nil {
-		m.context = make(map[string]any, 8)
+		m.context = make(map[string]any, m.read.Message().Len())
 	}
 	m.context[name] = header
 }
 
 func (m *message) kind() string {
-	switch oslo.KindOf(&m.inner) {
+	switch oslo.KindOf(m.read.Message()) {
 	case oslo.KindRequest:
 		if m.given.CorrelationID != "" && m.given.ReplyTo != "" {
 			return TypeCall
@@ -171,15 +178,27 @@ func (m *message) kind() string {
 // changed stays the very text it was. Edit may change the message further; it
 // is nil or returns whether it did.
 func (m *message) seal(env *router.Envelope, nth int, edit func(*oslo.Object) bool) error {
-	inner, changed, err := m.edited(env)
+	read := m.read
+	inner, fresh := read.Message(), oslo.Object{}
+	*inner = inner.Clone()
+	changed := false
+	if !sameBytes(env.Body, m.body) {
+		var err error
+		if fresh, err = m.rewritten(env.Body); err != nil {
+			return err
+		}
+		inner, changed = &fresh, true
+	}
+	did, err := m.edit(inner, env)
 	if err != nil {
 		return err
 	}
+	changed = changed || did
 	if nth > 0 && env.MessageID == m.given.MessageID {
 		inner.Set(keyUniqueID, oslo.String(m.derivedID(nth)))
 		changed = true
 	}
-	if edit != nil && edit(&inner) {
+	if edit != nil && edit(inner) {
 		changed = true
 	}
 	out := m.wire.Clone()
@@ -188,38 +207,41 @@ func (m *message) seal(env *router.Envelope, nth int, edit func(*oslo.Object) bo
 	properties.ReplyTo, properties.Type = out.ReplyTo, out.Type
 	out.Properties = properties
 	if changed {
-		m.write(&out, inner.Raw())
+		text := read.Bytes()
+		if inner == &fresh {
+			text = m.wrapped(fresh.Raw())
+		}
+		m.write(&out, text)
 	}
 	*env = out
 	return nil
 }
 
-// edited returns the message with the changes that filters made to env, and
-// whether there are any.
-func (m *message) edited(env *router.Envelope) (inner oslo.Object, changed bool, err error) {
-	inner = m.inner.Clone()
-	if !sameBytes(env.Body, m.body) {
-		body, err := oslo.ParseObject(env.Body)
-		if err != nil {
-			return inner, false, fmt.Errorf("the body that filters left is no JSON object: %w", err)
-		}
-		inner = body.Select(visible)
-		if failure, ok := inner.Get(keyFailure); ok && failure[0] == '{' && m.given.Type == TypeReply {
-			inner.Set(keyFailure, oslo.String(string(failure)))
-		}
-		for key, value := range m.inner.All() {
-			if !visible(key) {
-				inner.Set(key, value)
-			}
-		}
-		changed = true
+// rewritten returns the message with another body that filters made.
+func (m *message) rewritten(text []byte) (oslo.Object, error) {
+	body, err := oslo.ParseObject(text)
+	if err != nil {
+		return body, fmt.Errorf("the body that filters left is no JSON object: %w", err)
 	}
-	if !sameMap(env.Headers(), m.context) {
-		did, err := m.editContext(&inner, env.Headers())
-		if err != nil {
-			return inner, false, err
+	body = body.Select(visible)
+	if failure, ok := body.Get(keyFailure); ok && failure[0] == '{' && m.given.Type == TypeReply {
+		body.Set(keyFailure, oslo.String(string(failure)))
+	}
+	for key, value := range m.read.Message().All() {
+		if !visible(key) {
+			body.Set(key, value)
 		}
-		changed = changed || did
+	}
+	return body, nil
+}
+
+// edit does to the message what filters did to the headers and ids in env, and
+// returns whether that was anything.
+func (m *message) edit(inner *oslo.Object, env *router.Envelope) (changed bool, err error) {
+	if !sameMap(env.Headers(), m.context) {
+		if changed, err = m.editContext(inner, env.Headers()); err != nil {
+			return false, err
+		}
 	}
 	for _, p := range [...]struct{ key, now, given string }{
 		{keyMsgID, env.CorrelationID, m.given.CorrelationID},
@@ -236,7 +258,7 @@ func (m *message) edited(env *router.Envelope) (inner oslo.Object, changed bool,
 		}
 		changed = true
 	}
-	return inner, changed, nil
+	return changed, nil
 }
 
 // editContext makes the message's context what filters left of it.
@@ -270,18 +292,23 @@ func (m *message) editContext(inner *oslo.Object, headers map[string]any) (chang
 	return changed, nil
 }
 
-// write puts a changed message into out, in the envelope and compression in
-// which it came. What came as bzip2 leaves as zlib, which every receiver
-// understands too.
-func (m *message) write(out *router.Envelope, inner oslo.Raw) {
-	out.Body = inner
-	if m.enveloped {
-		outer, _ := oslo.ParseObject(m.text) // as [oslo.Open] did
-		outer.Set("oslo.message", oslo.String(string(inner)))
-		out.Body = outer.Raw()
+// wrapped returns a body that holds another message, in the envelope in which
+// this one came.
+func (m *message) wrapped(inner oslo.Raw) []byte {
+	if !m.read.Enveloped {
+		return inner
 	}
+	outer, _ := oslo.ParseObject(m.text) // as [oslo.ReadBody] did
+	outer.Set("oslo.message", oslo.String(string(inner)))
+	return outer.Raw()
+}
+
+// write puts a changed body into out, compressed if it came so. What came as
+// bzip2 leaves as zlib, which every receiver understands too.
+func (m *message) write(out *router.Envelope, body []byte) {
+	out.Body = body
 	if m.compressed {
-		out.Body = oslo.Compress(out.Body)
+		out.Body = oslo.Compress(body)
 		out.SetHeader(oslo.HeaderCompression, oslo.CompressionGzip)
 	}
 }

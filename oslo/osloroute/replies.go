@@ -14,13 +14,15 @@ import (
 type Replies struct {
 	calls   *Calls
 	maxBody int
+	bare    bool
 }
 
 var _ router.FormatSource = (*Replies)(nil)
 
 // NewReplies returns the format of the route that listens to the queue of calls.
-// Bodies may have at most maxBody bytes, also after decompression.
-func NewReplies(calls *Calls, maxBody int) *Replies { return &Replies{calls, maxBody} }
+// Bodies may have at most maxBody bytes, also after decompression. Bare says that
+// no filter looks at them.
+func NewReplies(calls *Calls, maxBody int, bare bool) *Replies { return &Replies{calls, maxBody, bare} }
 
 // Name implements [router.FilterSource].
 func (r *Replies) Name() string { return Name }
@@ -62,7 +64,7 @@ func (r *replies) Run(_ context.Context, stage router.Stage, env *router.Envelop
 
 // decode finds the caller. A reply that nobody waits for is dropped.
 func (r *replies) decode(env *router.Envelope, d *router.Decision) error {
-	if err := r.m.open(env, r.maxBody); err != nil {
+	if err := r.m.open(env, r.maxBody, r.bare); err != nil {
 		return invalid(router.Decode, err)
 	}
 	var ok bool
@@ -109,12 +111,12 @@ func (r *replies) Answer(*router.Envelope) (string, error) { return "", nil }
 func (r *replies) Lost(received *router.Envelope, loss router.Loss) {
 	var m message
 	env := received.Clone()
-	if m.open(&env, r.maxBody) != nil {
+	if m.open(&env, r.maxBody, true) != nil {
 		return
 	}
 	id := m.given.CorrelationID
 	to, ok := r.calls.find(id, false)
-	if ending, _ := m.inner.Get("ending"); !ok || string(ending) != "true" || !r.calls.forget(id) {
+	if ending, _ := m.read.Message().Get("ending"); !ok || string(ending) != "true" || !r.calls.forget(id) {
 		return
 	}
 	f := failureFor(r.calls.cfg.Route, loss)

@@ -17,6 +17,8 @@ type Config struct {
 	Route string
 	// MaxBody bounds a body, also after decompression, in bytes; ≥ 1.
 	MaxBody int
+	// Bare says that no filter looks at the messages, which spares showing them.
+	Bare bool
 	// Permits says which queues the router may reply to. It is called from all
 	// lanes at once.
 	Permits func(queue string) bool
@@ -92,7 +94,7 @@ func (r *requests) Run(_ context.Context, stage router.Stage, env *router.Envelo
 	switch stage {
 	case router.Decode:
 		r.busy = false
-		if err := r.m.open(env, r.cfg.MaxBody); err != nil {
+		if err := r.m.open(env, r.cfg.MaxBody, r.cfg.Bare); err != nil {
 			return invalid(stage, err)
 		}
 	case router.Encode:

@@ -148,6 +148,12 @@ func TestWhatNoFilterChangesLeavesAsItCame(t *testing.T) {
 				e.Body = slices.Clone(e.Body)
 			}))
 			same(t, env, through(t, f, env, func(e *router.Envelope) { e.Type = "whatever" }))
+			bare := newDesk(t, func(c *osloroute.Config) { c.Bare, c.Calls = true, nil })
+			same(t, env, through(t, bare.requests, env, func(e *router.Envelope) {
+				if string(e.Body) != string(env.Body) {
+					t.Errorf("a bare message shows %s", e.Body)
+				}
+			}))
 		})
 	}
 }
