@@ -142,9 +142,9 @@ func (l Layout) Listener(topic string, priorities []string, pool string) []route
 // another name or, with stable names, a stem to number.
 func (l Layout) Reply() router.Source {
 	if stem, ok := l.stem("reply"); ok {
-		return l.own(router.Source{Queue: stem, Numbered: true})
+		return l.reply(router.Source{Queue: stem, Numbered: true})
 	}
-	return l.own(router.Source{Queue: oslo.NewReplyQueue(), Delete: true})
+	return l.reply(router.Source{Queue: oslo.NewReplyQueue(), Delete: true})
 }
 
 // Target is what must exist for a message to the target to be accepted: the
@@ -223,6 +223,17 @@ func (l Layout) fanouts(topic string) router.Source {
 	}
 	s.Topology.Exchanges = []Exchange{exchange}
 	s.Topology.Bindings = []Binding{{Exchange: exchange.Name, Queue: s.Queue, Key: topic}}
+	return s
+}
+
+// reply is own for a reply queue, which is transient unless the layout makes its
+// like durable: a broker keeps replies in a durable one on disk, each of them, and
+// whoever waits for one notices when its queue is gone.
+func (l Layout) reply(s router.Source) router.Source {
+	s = l.own(s)
+	q := &s.Topology.Queues[0]
+	q.Durable = l.Durable || l.Quorum || l.TransientQuorum
+	q.Shared = !l.Strict // where none is permitted that is transient, it is made durable
 	return s
 }
 

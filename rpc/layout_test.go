@@ -25,15 +25,15 @@ type declared struct {
 	consumer       args // the arguments of the consumers of classic queues
 }
 
-// plain is what it declares with its default options, but that its fanout and
-// reply queues are durable.
+// plain is what it declares with its default options, but that its fanout queues
+// are durable.
 func plain() declared {
 	return declared{
 		topicExchange:  rpc.Exchange{Type: "topic", Shared: true},
 		shared:         rpc.Queue{Shared: true, Arguments: args{}},
 		fanoutExchange: rpc.Exchange{Type: "fanout", AutoDelete: true, Shared: true},
 		fanout:         rpc.Queue{Durable: true, Arguments: args{"x-expires": int32(1800000)}},
-		reply:          rpc.Queue{Durable: true, Arguments: args{"x-expires": int32(1800000)}},
+		reply:          rpc.Queue{Shared: true, Arguments: args{"x-expires": int32(1800000)}},
 	}
 }
 
@@ -45,7 +45,7 @@ func TestEveryOptionHasItsEffectOnDeclarations(t *testing.T) {
 	}{
 		"none": {rpc.Layout{}, func(*declared) {}},
 		"amqp_durable_queues": {rpc.Layout{Durable: true}, func(d *declared) {
-			d.topicExchange.Durable, d.shared.Durable = true, true
+			d.topicExchange.Durable, d.shared.Durable, d.reply.Durable = true, true, true
 		}},
 		"amqp_auto_delete": {rpc.Layout{AutoDelete: true}, func(d *declared) {
 			d.topicExchange.AutoDelete, d.shared.AutoDelete = true, true
@@ -56,13 +56,13 @@ func TestEveryOptionHasItsEffectOnDeclarations(t *testing.T) {
 			d.reply.Arguments["x-ha-policy"] = "all"
 		}},
 		"rabbit_quorum_queue": {rpc.Layout{Quorum: true}, func(d *declared) {
-			d.topicExchange.Durable, d.shared.Durable = true, true
+			d.topicExchange.Durable, d.shared.Durable, d.reply.Durable = true, true, true
 			d.shared.Arguments = args{"x-queue-type": "quorum"}
 		}},
 		"rabbit_quorum_delivery_limit, rabbit_quorum_max_memory_length, rabbit_quorum_max_memory_bytes": {
 			rpc.Layout{Quorum: true, DeliveryLimit: 5, MaxInMemoryLength: 1000, MaxInMemoryBytes: 3 << 30},
 			func(d *declared) {
-				d.topicExchange.Durable, d.shared.Durable = true, true
+				d.topicExchange.Durable, d.shared.Durable, d.reply.Durable = true, true, true
 				d.shared.Arguments = args{
 					"x-queue-type": "quorum", "x-delivery-limit": int32(5),
 					"x-max-in-memory-length": int32(1000), "x-max-in-memory-bytes": int64(3 << 30),
@@ -72,12 +72,12 @@ func TestEveryOptionHasItsEffectOnDeclarations(t *testing.T) {
 		"rabbit_transient_quorum_queue": {rpc.Layout{TransientQuorum: true}, func(d *declared) {
 			d.fanoutExchange.Durable = true
 			d.fanout.Arguments["x-queue-type"] = "quorum"
-			d.reply.Arguments["x-queue-type"] = "quorum"
+			d.reply.Arguments["x-queue-type"], d.reply.Durable = "quorum", true
 		}},
 		"rabbit_stream_fanout": {rpc.Layout{TransientQuorum: true, StreamFanout: true, StreamReplay: true, CancelOnFailover: true}, func(d *declared) {
 			d.fanoutExchange.Durable = true
 			d.fanout = rpc.Queue{Name: "stream", Durable: true, Shared: true, Arguments: args{"x-queue-type": "stream", "x-max-age": "1800s"}}
-			d.reply.Arguments["x-queue-type"] = "quorum"
+			d.reply.Arguments["x-queue-type"], d.reply.Durable = "quorum", true
 			d.consumer = args{"x-cancel-on-ha-failover": true}
 		}},
 		"rabbit_stream_fanout without end": {rpc.Layout{StreamFanout: true, StreamReplay: true, TransientTTL: rpc.NoTransientTTL}, func(d *declared) {
@@ -101,7 +101,7 @@ func TestEveryOptionHasItsEffectOnDeclarations(t *testing.T) {
 		}},
 		"rabbit_qos_prefetch_count": {rpc.Layout{Prefetch: 7}, func(*declared) {}},
 		"Strict": {rpc.Layout{Strict: true}, func(d *declared) {
-			d.topicExchange.Shared, d.fanoutExchange.Shared, d.shared.Shared = false, false, false
+			d.topicExchange.Shared, d.fanoutExchange.Shared, d.shared.Shared, d.reply.Shared = false, false, false, false
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
