@@ -21,16 +21,16 @@ func (ch *channel) basicMethod(method uint16, d *decoder) *exception {
 	case 70:
 		return ch.get(d)
 	case 80:
-		tag := d.u64()
-		return ch.end(tag, d.u8()&1 != 0, false, d)
+		tag, bits := d.u64(), d.u8()
+		return ch.settled(d, tag, bits&1 != 0, settlement{})
 	case 90:
-		tag := d.u64()
-		return ch.reject(tag, false, d.u8()&1 != 0, d)
+		tag, bits := d.u64(), d.u8()
+		return ch.settled(d, tag, false, settlement{rejected: true, requeue: bits&1 != 0})
 	case 100, 110:
 		return ch.recover(method, d)
 	case 120:
 		tag, bits := d.u64(), d.u8()
-		return ch.reject(tag, bits&1 != 0, bits&2 != 0, d)
+		return ch.settled(d, tag, bits&1 != 0, settlement{rejected: true, requeue: bits&2 != 0})
 	}
 	return unknownMethod(60, method)
 }
@@ -137,13 +137,16 @@ func (ch *channel) beginPublish(d *decoder) *exception {
 	if bits&2 != 0 {
 		return connectionError(codeNotImplemented, "immediate=true")
 	}
+	if e := ch.c.srv.overflow(); e != nil {
+		return e
+	}
 	c.mandatory = bits&1 != 0
 	ch.content = c
-	ch.c.publishes = true
+	ch.c.publishes.Store(true)
 	return nil
 }
 
-// publish routes a message and confirms it.
+// publish checks a message and passes it on, in tx mode with the next commit.
 func (ch *channel) publish(c *content) *exception {
 	m := &c.message
 	x, e := ch.v.findExchange(m.exchange)
@@ -169,19 +172,32 @@ func (ch *channel) publish(c *content) *exception {
 		}
 		m.props = m.props.withReplyTo(replyAddress + "." + ch.replyToken)
 	}
+	c.to = x
+	if ch.tx != nil {
+		ch.tx.publishes = append(ch.tx.publishes, c)
+		ch.v.memory(m.size())
+		return nil
+	}
+	ch.pass(c)
+	return nil
+}
+
+// pass hands a message to the queues that it goes to, and confirms it.
+func (ch *channel) pass(c *content) {
+	m := &c.message
 	if ch.confirm {
 		ch.published++
 	}
 	faults := &ch.c.srv.faults
 	if ch.confirm && faults.nack() {
 		ch.refuse()
-		return nil
+		return
 	}
 	if token, ok := strings.CutPrefix(m.key, replyAddress+"."); ok && m.exchange == "" {
 		ch.answer(token, c)
-		return nil
+		return
 	}
-	queues := ch.v.route(x, m)
+	queues := ch.v.route(c.to, m)
 	if c.mandatory && (len(queues) == 0 || faults.returned()) {
 		ch.c.sendReturn(ch.id, codeNoRoute, "NO_ROUTE", m)
 		queues = nil
@@ -197,15 +213,13 @@ func (ch *channel) publish(c *content) *exception {
 		}
 		q.publish(m)
 	}
-	if !ch.confirm {
-		return nil
-	}
-	if !taken {
+	switch {
+	case !ch.confirm:
+	case taken:
+		ch.owe(ch.published)
+	default:
 		ch.refuse()
-		return nil
 	}
-	ch.owe(ch.published)
-	return nil
 }
 
 // refuse sends a nack for what was published last.
@@ -218,7 +232,7 @@ func (ch *channel) refuse() {
 func (ch *channel) answer(token string, c *content) {
 	to := ch.v.replies[token]
 	switch {
-	case to != nil && !to.ch.closing:
+	case to != nil && !to.ch.closing && to.ch.c.out.size() < stopAt: // nowhere to keep what is not read
 		to.ch.nextTag++
 		to.ch.c.sendDelivery(to.ch.id, to.tag, to.ch.nextTag, false, &c.message)
 	case c.mandatory:
@@ -267,35 +281,37 @@ func (ch *channel) get(d *decoder) *exception {
 	return nil
 }
 
-// end acknowledges, after which the messages are gone.
-func (ch *channel) end(tag uint64, multiple, _ bool, d *decoder) *exception {
+// settled handles an acknowledgement or a rejection, in tx mode with the next
+// commit.
+func (ch *channel) settled(d *decoder, tag uint64, multiple bool, s settlement) *exception {
 	if d.err != nil {
 		return nil
 	}
-	if _, e := ch.settle(tag, multiple); e != nil {
+	var e *exception
+	switch s.taken, e = ch.settle(tag, multiple); {
+	case e != nil:
 		return e
+	case ch.tx != nil:
+		ch.tx.settled = append(ch.tx.settled, s)
+		return nil
 	}
+	ch.finish(s)
 	ch.proceed()
 	return nil
 }
 
-func (ch *channel) reject(tag uint64, multiple, requeue bool, d *decoder) *exception {
-	if d.err != nil {
-		return nil
-	}
-	taken, e := ch.settle(tag, multiple)
-	if e != nil {
-		return e
-	}
-	if requeue {
-		giveBack(taken)
-	} else {
-		for _, o := range taken {
+// finish lets go of messages that were outstanding: they go back, are dead, or have
+// been acknowledged.
+func (ch *channel) finish(s settlement) {
+	ch.release(s.taken)
+	switch {
+	case s.requeue:
+		giveBack(s.taken)
+	case s.rejected:
+		for _, o := range s.taken {
 			o.queue.deadLetter(o.e, "rejected")
 		}
 	}
-	ch.proceed()
-	return nil
 }
 
 func (ch *channel) recover(method uint16, d *decoder) *exception {
@@ -306,7 +322,7 @@ func (ch *channel) recover(method uint16, d *decoder) *exception {
 	case !requeue:
 		return connectionError(codeNotImplemented, "basic.recover with requeue=false")
 	}
-	giveBack(ch.settleAll())
+	ch.finish(settlement{taken: ch.settleAll(), requeue: true})
 	if method == 110 {
 		ch.send(60, 111, nil)
 	}

@@ -11,6 +11,7 @@ type channel struct {
 	closing bool // channel.close was sent
 
 	out         []outstanding // by tag
+	done        int           // of them are settled
 	outstanding int           // of consumers
 	nextTag     uint64
 	consumers   map[string]*consumer
@@ -25,15 +26,19 @@ type channel struct {
 	owedTo    uint64
 	gaps      bool // a confirm was dropped: none may stand for several
 
+	tx *transaction // in tx mode
+
 	content *content // that is on its way in
 }
 
 // content is a message whose parts have not all arrived.
 type content struct {
 	message
+	to        *exchange
 	mandatory bool
 	hasHeader bool
 	size      uint64
+	counted   int64 // bytes of the body that count as memory already
 }
 
 func newChannel(c *conn, id uint16) *channel {
@@ -63,12 +68,16 @@ func (ch *channel) letGo() {
 	ch.closing = true // gets nothing more meanwhile
 	consumers := ch.consumers
 	ch.consumers = map[string]*consumer{}
+	ch.uncount()
 	ch.content = nil
 	if ch.replyToken != "" {
 		delete(ch.v.replies, ch.replyToken)
 		ch.replyToken = ""
 	}
-	giveBack(ch.settleAll())
+	if ch.tx != nil {
+		ch.rollback()
+	}
+	ch.finish(settlement{taken: ch.settleAll(), requeue: true})
 	for _, c := range consumers {
 		if c.queue != nil {
 			c.queue.removeConsumer(c)
@@ -107,7 +116,7 @@ func (ch *channel) method(payload []byte) *exception {
 	case 85:
 		e = ch.confirmMethod(method, d)
 	case 90:
-		e = connectionError(codeNotImplemented, "this broker has no transactions; use confirms")
+		e = ch.txMethod(method)
 	default:
 		e = connectionError(codeCommandInvalid, "unknown class %d", class)
 	}
@@ -156,6 +165,9 @@ func (ch *channel) confirmMethod(method uint16, d *decoder) *exception {
 		return unknownMethod(85, method)
 	}
 	nowait := d.u8()&1 != 0
+	if ch.tx != nil {
+		return channelError(codePreconditionFailed, "cannot switch from tx to confirm mode")
+	}
 	ch.confirm = true
 	if !nowait {
 		ch.send(85, 11, nil)
@@ -243,7 +255,24 @@ func (ch *channel) body(payload []byte) *exception {
 		return connectionError(codeFrameError, "a body that is longer than its header says")
 	}
 	c.message.body = append(c.message.body, payload...)
+	if more := int64(len(payload)); uint64(len(c.message.body)) < c.size {
+		c.counted += more
+		ch.c.unfinished += more
+		ch.v.memory(more)
+		if e := ch.c.srv.overflow(); e != nil {
+			return blame(e, 60, 40)
+		}
+	}
 	return ch.complete()
+}
+
+// uncount takes back what the content counted as while it was on its way in.
+func (ch *channel) uncount() {
+	if c := ch.content; c != nil && c.counted > 0 {
+		ch.c.unfinished -= c.counted
+		ch.v.memory(-c.counted)
+		c.counted = 0
+	}
 }
 
 // complete publishes the content once it is all there.
@@ -252,6 +281,7 @@ func (ch *channel) complete() *exception {
 	if uint64(len(c.message.body)) < c.size {
 		return nil
 	}
+	ch.uncount()
 	ch.content = nil
 	return blame(ch.publish(c), 60, 40)
 }

@@ -19,6 +19,9 @@ const (
 
 	// closeWait is how long the other side may take to agree to a close.
 	closeWait = 2 * time.Second
+
+	// atOnce is how many frames are handled at most before confirms are sent.
+	atOnce = 256
 )
 
 var errTooManyFiles = syscall.EMFILE
@@ -39,6 +42,7 @@ type conn struct {
 	cancelNotify  bool
 	blockedNotify bool
 	authNotify    bool
+	since         time.Time
 	open          atomic.Bool
 
 	told bool // that publishers have to wait; protected by srv.mu
@@ -47,10 +51,11 @@ type conn struct {
 
 	channels   map[uint16]*channel // protected by v.mu
 	exclusives []*queue            // protected by v.mu
+	unfinished int64               // bytes of messages on their way in; protected by v.mu
 
-	payload   []byte     // of the frame that was read last
-	publishes bool       // something was published: blocks with the server
-	confirms  []*channel // that owe confirms
+	payload   []byte      // of the frame that was read last
+	publishes atomic.Bool // something was published: blocks with the server
+	confirms  []*channel  // that owe confirms
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -69,6 +74,7 @@ func (c *conn) serve() {
 		if c.heartbeat > 0 {
 			interval <- c.heartbeat / 2
 		}
+		c.since = time.Now()
 		c.open.Store(true)
 		err = c.loop()
 	}
@@ -79,7 +85,9 @@ func (c *conn) serve() {
 	}
 	c.teardown()
 	c.out.close()
+	giveUp := time.AfterFunc(closeWait, func() { _ = c.nc.Close() }) // on who does not read
 	writer.Wait()
+	giveUp.Stop()
 	_ = c.nc.Close()
 }
 
@@ -253,21 +261,16 @@ func (c *conn) readFrame() (typ byte, channel uint16, payload []byte, err error)
 
 // loop handles frames until the connection ends.
 func (c *conn) loop() error {
-	for {
-		if c.br.Buffered() == 0 {
+	for frames := 0; ; frames++ {
+		if c.br.Buffered() == 0 || frames == atOnce {
+			frames = 0
 			c.flush()
 			if stalled := c.srv.faults.reading(); stalled != nil {
 				<-stalled
 			}
-			var deadline time.Time
-			if c.heartbeat > 0 {
-				deadline = time.Now().Add(2 * c.heartbeat)
-			}
-			if !c.closing.Load() {
-				_ = c.nc.SetReadDeadline(deadline)
-			}
+			c.awaitUntil(2 * c.heartbeat)
 		}
-		if c.publishes && c.srv.full.Load() {
+		if c.publishes.Load() && c.srv.full.Load() && !c.halfway() {
 			c.flush()
 			c.awaitUnblocked()
 		}
@@ -294,9 +297,33 @@ func (c *conn) loop() error {
 	}
 }
 
-// awaitUnblocked waits until publishers may go on, or the connection is closed.
+// halfway reports whether messages have come in part, which the rest would make
+// room for.
+func (c *conn) halfway() bool {
+	c.v.mu.Lock()
+	defer c.v.mu.Unlock()
+	return c.unfinished > 0
+}
+
+// awaitUntil bounds the time until the client says something; 0 is for ever. One
+// that was told of a close has closeWait instead.
+func (c *conn) awaitUntil(d time.Duration) {
+	if c.closing.Load() {
+		return
+	}
+	var deadline time.Time
+	if d > 0 {
+		deadline = time.Now().Add(d)
+	}
+	_ = c.nc.SetReadDeadline(deadline)
+	if c.closing.Load() { // it came in between
+		_ = c.nc.SetReadDeadline(time.Now().Add(closeWait))
+	}
+}
+
+// awaitUnblocked waits until publishers may go on, or the connection ends.
 func (c *conn) awaitUnblocked() {
-	for unblocked := c.srv.publishable(c); unblocked != nil && !c.closing.Load(); unblocked = c.srv.publishable(c) {
+	for unblocked := c.srv.publishable(c); unblocked != nil && !c.closing.Load() && !c.out.ended(); unblocked = c.srv.publishable(c) {
 		select {
 		case <-unblocked:
 		case <-time.After(100 * time.Millisecond):

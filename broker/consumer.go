@@ -1,5 +1,7 @@
 package broker
 
+import "slices"
+
 // consumer is one basic.consume. The vhost's lock protects it.
 type consumer struct {
 	ch        *channel
@@ -106,10 +108,14 @@ func (ch *channel) settle(tag uint64, multiple bool) ([]outstanding, *exception)
 		gone++
 	}
 	ch.out = ch.out[gone:]
+	ch.done += len(taken) - gone
+	if ch.done > 64 && ch.done > len(ch.out)/2 { // the first may wait for long
+		ch.out = slices.DeleteFunc(ch.out, func(o outstanding) bool { return o.done })
+		ch.done = 0
+	}
 	if len(ch.out) == 0 {
 		ch.out = nil
 	}
-	ch.release(taken)
 	return taken, nil
 }
 
@@ -124,8 +130,7 @@ func (ch *channel) settleAll() []outstanding {
 			taken = append(taken, o)
 		}
 	}
-	ch.out = nil
-	ch.release(taken)
+	ch.out, ch.done = nil, 0
 	return taken
 }
 

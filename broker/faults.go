@@ -90,10 +90,10 @@ func (f *Faults) release() {
 
 // Block tells publishers that resources are low, and stops reading from those that
 // publish nevertheless, until Unblock.
-func (f *Faults) Block() { f.srv.block("disk") }
+func (f *Faults) Block() { f.srv.disk(true) }
 
 // Unblock ends Block.
-func (f *Faults) Unblock() { f.srv.unblock("disk") }
+func (f *Faults) Unblock() { f.srv.disk(false) }
 
 // CancelConsumers cancels all consumers of a queue, as if it had failed over, and
 // returns how many.

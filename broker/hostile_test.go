@@ -118,7 +118,6 @@ func TestClientsThatBreakTheRules(t *testing.T) {
 		{"a type of frame there is not", true, frame(9, 1, nil), 501},
 		{"a method there is not", true, frame(1, 1, method(60, 999)), 503},
 		{"a class there is not", true, frame(1, 1, method(77, 1)), 503},
-		{"a transaction", true, frame(1, 1, method(90, 10)), 540},
 		{"arguments that end too soon", true, frame(1, 1, method(50, 10, 0, 0, 9, 'x')), 502},
 		{"a table that ends too soon", true, frame(1, 1, method(50, 10, 0, 0, 1, 'x', 0, 0, 0, 0, 9, 1)), 502},
 		{"a second channel.open", true, frame(1, 1, method(20, 10, 0)), 504},

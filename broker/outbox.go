@@ -62,6 +62,20 @@ func (o *outbox) waitRoom() {
 	}
 }
 
+// size returns how many bytes wait to be written.
+func (o *outbox) size() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf) + o.writing
+}
+
+// ended reports whether nothing more is taken.
+func (o *outbox) ended() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed
+}
+
 // close lets run end once everything was written.
 func (o *outbox) close() {
 	o.mu.Lock()

@@ -21,8 +21,9 @@ type Config struct {
 	// MaxMessage bounds a message's body, in bytes. The default is 16 MiB.
 	MaxMessage int
 	// MaxMemory bounds what the messages in all queues take, in bytes. Beyond it,
-	// connections that publish are blocked until there is room again. The default
-	// is 256 MiB.
+	// connections that publish are blocked until there is room again; one that has
+	// sent a part of a message may send the rest, but not if that comes to twice as
+	// much. The default is 256 MiB.
 	MaxMemory int64
 	// MaxConnections bounds connections at once; further ones are closed as they
 	// come. The default is 1024.
@@ -84,18 +85,23 @@ func (c Config) withDefaults() Config {
 // ErrClosed is returned by Serve once the server was closed.
 var ErrClosed = errors.New("the broker was closed")
 
+// ErrRefused is returned by Pipe when there are too many connections, or a fault has
+// them refused.
+var ErrRefused = errors.New("the broker refuses the connection")
+
 // Server is a broker. Its methods are safe for concurrent use.
 type Server struct {
 	cfg    Config
 	vhosts map[string]*vhost
 	faults Faults
 	used   atomic.Int64 // bytes of messages
-	full   atomic.Bool  // blocked is not empty
+	full   atomic.Bool  // publishers have to wait
 
 	mu        sync.Mutex // protects the fields below
 	conns     map[*conn]struct{}
 	listeners map[net.Listener]struct{}
 	closed    bool
+	noDisk    bool          // a fault
 	blocked   string        // why publishers have to wait; empty when they need not
 	unblocked chan struct{} // closed when blocked becomes empty
 	ran       sync.WaitGroup
@@ -192,22 +198,21 @@ func (s *Server) Serve(l net.Listener) error {
 			return err
 		}
 		pause = 5 * time.Millisecond
-		s.handle(nc)
+		_ = s.handle(nc) // it is closed then
 	}
 }
 
 // Pipe returns the client's end of a new connection.
 func (s *Server) Pipe() (net.Conn, error) {
 	client, server := net.Pipe()
-	if !s.handle(server) {
-		return nil, ErrClosed
+	if err := s.handle(server); err != nil {
+		return nil, err
 	}
 	return client, nil
 }
 
-// handle serves one connection in the background. It returns false if it was
-// refused.
-func (s *Server) handle(nc net.Conn) bool {
+// handle serves one connection in the background, or closes it and says why.
+func (s *Server) handle(nc net.Conn) error {
 	c := newConn(s, nc)
 	refused := s.faults.refuses()
 	ok := s.begin(func() {
@@ -215,12 +220,14 @@ func (s *Server) handle(nc net.Conn) bool {
 			s.conns[c] = struct{}{}
 		}
 	})
-	if !ok || refused {
+	switch {
+	case !ok:
 		_ = nc.Close()
-		if ok {
-			s.ran.Done()
-		}
-		return false
+		return ErrClosed
+	case refused:
+		_ = nc.Close()
+		s.ran.Done()
+		return ErrRefused
 	}
 	go func() {
 		defer s.ran.Done()
@@ -229,7 +236,7 @@ func (s *Server) handle(nc net.Conn) bool {
 		delete(s.conns, c)
 		s.mu.Unlock()
 	}()
-	return true
+	return nil
 }
 
 // Close closes all connections, waits until nothing runs any more, and forgets
@@ -262,41 +269,60 @@ func (s *Server) Close() {
 
 // memory notes that messages take n bytes more, and blocks or unblocks publishers.
 func (s *Server) memory(n int64) {
-	used := s.used.Add(n)
-	switch {
-	case n > 0 && used > s.cfg.MaxMemory && used-n <= s.cfg.MaxMemory:
-		s.block("memory")
-	case n < 0 && used <= s.cfg.MaxMemory && used-n > s.cfg.MaxMemory:
-		s.unblock("memory")
+	if over := s.used.Add(n) > s.cfg.MaxMemory; over != s.full.Load() {
+		s.mu.Lock()
+		s.consider()
+		s.mu.Unlock()
 	}
 }
 
-// block stops publishers and tells them why.
-func (s *Server) block(why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.blocked != "" || s.closed {
-		return
+// overflow returns the exception for a connection that goes on although messages
+// take twice what they may: those that are halfway in when the limit is reached may
+// come in, and may not be used for more.
+func (s *Server) overflow() *exception {
+	if used := s.used.Load(); used > 2*s.cfg.MaxMemory {
+		return connectionError(codeResourceError, "messages take %d bytes, twice as much as they may", used)
 	}
-	s.blocked = why
-	s.full.Store(true)
-	s.unblocked = make(chan struct{})
-	for c := range s.conns {
-		c.tellBlocked("low on " + why)
-	}
+	return nil
 }
 
-func (s *Server) unblock(why string) {
+// disk says whether a fault has it that the disk is full.
+func (s *Server) disk(full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.blocked != why {
-		return
-	}
-	s.blocked = ""
-	s.full.Store(false)
-	close(s.unblocked)
-	for c := range s.conns {
-		c.tellUnblocked()
+	s.noDisk = full
+	s.consider()
+}
+
+// consider blocks or unblocks publishers if that is due; with the lock held. Whoever
+// changes used looks at full after it, and this the other way round, so that one of
+// two that come at once sees what the other did.
+func (s *Server) consider() {
+	for {
+		why := ""
+		switch {
+		case s.noDisk:
+			why = "disk"
+		case s.used.Load() > s.cfg.MaxMemory:
+			why = "memory"
+		}
+		if (why != "") == (s.blocked != "") {
+			return
+		}
+		s.blocked = why
+		s.full.Store(why != "")
+		if why == "" {
+			close(s.unblocked)
+		} else {
+			s.unblocked = make(chan struct{})
+		}
+		for c := range s.conns {
+			if why != "" {
+				c.tellBlocked("low on " + why)
+			} else {
+				c.tellUnblocked()
+			}
+		}
 	}
 }
 
