@@ -268,3 +268,75 @@ func TestAStoppingProxyWaitsForReplies(t *testing.T) {
 	<-stopped
 	close(end)
 }
+
+// TestProxiedCallsSurviveLostConnections cuts everybody off while the server has
+// the calls: the requests are acknowledged, the replies not sent yet.
+func TestProxiedCallsSurviveLostConnections(t *testing.T) {
+	c, p := dial(t), join(t)
+	q := c.queues("in", "out")
+	in := start(t, head(rabbitnode.Shared(t).URL())+middle(q[0], q[1], proxied+"parallel = 4"))
+	const n = 16
+	started, goOn := make(chan struct{}, 2*n), make(chan struct{})
+	p.serve(q[1], func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
+		started <- struct{}{}
+		<-goOn
+		return echo(ctx, in)
+	})
+	client := p.client()
+	results := make(chan error, n)
+	for i := range n {
+		go func() {
+			args := fmt.Sprintf(`{"n": %d}`, i)
+			got, err := client.Call(t.Context(), to(q[0]), rpc.Request{Method: "echo", Payload: []byte(args)})
+			if err == nil && string(got.Payload) != args {
+				err = fmt.Errorf("%s was answered with %s", args, got.Payload)
+			}
+			results <- err
+		}()
+	}
+	for range n {
+		<-started
+	}
+	if err := rabbitnode.Shared(t).CloseAllConnections(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	close(goOn)
+	for range n {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	await(t, "no pending calls", func() (bool, string) {
+		st := in.calls("middle")
+		return st.Pending == 0, fmt.Sprintf("%+v", st)
+	})
+}
+
+// TestACallIsAnsweredByTheNextRouter has the first one end before it could send:
+// what it did not acknowledge is the next one's.
+func TestACallIsAnsweredByTheNextRouter(t *testing.T) {
+	c, p := dial(t), join(t)
+	q := c.queues("in")
+	out := rabbitnode.Queue(t, "full")
+	full := fmt.Sprintf("[queues.%q]\narguments = { x-max-length = 0, x-overflow = \"reject-publish\" }\n", out)
+	hold := "[routes.middle.retry]\nmax_attempts = 1000\nbackoff = \"1m\"\nmax_backoff = \"1h\"\n"
+	top := strings.Replace(head(rabbitnode.Shared(t).URL()), "[process]\n", "[process]\ndrain_timeout = \"100ms\"\n", 1)
+	first := start(t, top+full+middle(q[0], out, hold))
+	client := p.client()
+	result := make(chan error, 1)
+	go func() {
+		_, err := client.Call(t.Context(), to(q[0]), rpc.Request{Method: "m"})
+		result <- err
+	}()
+	await(t, "the call to be held", func() (bool, string) {
+		n := first.Snapshot().Routes[0].Held
+		return n == 1, fmt.Sprint(n)
+	})
+	first.stop()
+	other := c.queues("out")[0]
+	start(t, top+middle(q[0], other, proxied))
+	p.serve(other, echo)
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
