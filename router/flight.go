@@ -185,7 +185,7 @@ func (f *flight) settled() {
 // unroutable reports whether no queue took any of the outputs.
 func (f *flight) unroutable() bool {
 	for i := range f.outputs {
-		if o := &f.outputs[i]; o.done || !errors.Is(o.err, ErrUnroutable) {
+		if o := &f.outputs[i]; !errors.Is(o.err, ErrUnroutable) {
 			return false
 		}
 	}
