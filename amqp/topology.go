@@ -9,14 +9,14 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-// What is declared, in the words of the ports. Of [Config.Topology] a listener's
-// connection declares what concerns its queue. Exclusive queues belong to the
-// connection of their listener alone.
+// Exchange, Queue, Binding and all of them, Topology, are what is declared, in the words of the ports. Of
+// [Config.Topology] a listener's connection declares what concerns its queue.
+// Exclusive queues belong to the connection of their listener alone.
 type (
-	Topology = router.Topology
 	Exchange = router.Exchange
 	Queue    = router.Queue
 	Binding  = router.Binding
+	Topology = router.Topology
 )
 
 func validate(t Topology) error {

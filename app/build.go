@@ -120,12 +120,12 @@ func (a *App) parts(ctx context.Context, t, old *table, rc router.RouteConfig, b
 }
 
 // part puts one part into t: that of old if it was made of the same.
-func (t *table) part(old *table, name string, from origin, make func() (*routePart, error)) error {
+func (t *table) part(old *table, name string, from origin, build func() (*routePart, error)) error {
 	if r, ok := old.routes[name]; ok && r.origin.equal(from) {
 		t.routes[name] = r
 		return nil
 	}
-	r, err := make()
+	r, err := build()
 	if err == nil {
 		t.routes[name] = r
 	}

@@ -48,7 +48,7 @@ func (c *Config) checkListen(b *binder, path []string, r Route) bool {
 		topic = after
 	}
 	dot := strings.IndexByte(topic, '.')
-	hint := ""
+	var hint string
 	switch {
 	case topic == "" || kind == "fanout" && topic != rest:
 		hint = "write " + kind + ":NAME"

@@ -345,7 +345,11 @@ func TestPythonReadsOddReplies(t *testing.T) {
 func TestPythonWritesWhatMarshalWrites(t *testing.T) {
 	values := []any{
 		nil, true, 1, -1.5, 1e16, 1e-7, 5e-324, 1.7976931348623157e308, 0.1, 100.0, 123456789.123, json.Number("1208925819614629174706176"),
-		"é\U0001f600\x7f\x00\"\\/\xff", []any{[]any{}, map[string]any{}}, map[string]any{"b": 1, "a": nil}, struct{ A, B any }{1.0, "x"}, map[int]bool{7: true},
+		"é\U0001f600\x7f\x00\"\\/\xff",
+		[]any{[]any{}, map[string]any{}},
+		map[string]any{"b": 1, "a": nil},
+		struct{ A, B any }{1.0, "x"},
+		map[int]bool{7: true},
 	}
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 300 {

@@ -78,14 +78,14 @@ type SourceEvent struct {
 type SourceEventKind uint8
 
 const (
-	// SourceConsuming: the queue exists and is consumed.
+	// SourceConsuming says that the queue exists and is consumed.
 	SourceConsuming SourceEventKind = iota
-	// SourceStopped: it is not consumed, and the listener tries again. What is
-	// in the queue stays there.
+	// SourceStopped says that it is not consumed, and that the listener tries
+	// again. What is in the queue stays there.
 	SourceStopped
-	// SourceLost: the queue was gone, or another has taken its number; what was
-	// in it does not come any more. SourceConsuming follows when there is one
-	// again.
+	// SourceLost says that the queue was gone, or that another has taken its
+	// number; what was in it does not come any more. SourceConsuming follows when
+	// there is one again.
 	SourceLost
 )
 

@@ -31,7 +31,7 @@ type Flavor struct {
 
 type bootArgs struct {
 	inner
-	Flavor `json:"flavor,omitempty"`
+	Flavor `json:"flavor,omitempty"` //nolint:modernize // people write it, to no effect
 
 	Name   string          `json:"name"`
 	Cores  int             `json:"cores"`
@@ -41,9 +41,9 @@ type bootArgs struct {
 	Raw    oslo.Raw        `json:"raw,omitempty"`
 	At     *time.Time      `json:"at,omitempty"`
 	Big    json.Number     `json:"big,omitzero"`
-	Deep   struct{ N int } `json:"deep,omitempty"`
-	hidden string
-	Not    string `json:"-"`
+	Deep   struct{ N int } `json:"deep,omitempty"` //nolint:modernize // people write it, to no effect
+	hidden string          //nolint:unused // what must not be reached
+	Not    string          `json:"-"`
 }
 
 // compute has methods of every kind.
@@ -85,7 +85,7 @@ func (c *compute) ThreeResults(context.Context) (int, int, error)     { return 0
 func (c *compute) Variadic(context.Context, ...bootArgs) error        { return nil }
 func (c *compute) Positional(context.Context, string) (string, error) { return "", nil }
 func (c *compute) TwoArgs(context.Context, bootArgs, bootArgs) error  { return nil }
-func (c *compute) unexported(context.Context) error                   { return nil }
+func (c *compute) unexported(context.Context) error                   { return nil } //nolint:unused // what must not be reached
 func (c *compute) Embeds(context.Context, struct{ *inner }) error     { return nil }
 func (c *compute) Twice(context.Context, struct {
 	A int `json:"B"`

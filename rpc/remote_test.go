@@ -99,8 +99,13 @@ func TestTheVersionCapIsLocal(t *testing.T) {
 		limit, version string
 		ok             bool
 	}{
-		{"", "9.9", true}, {"1.4", "1.4", true}, {"1.4", "1.5", false}, {"2.0", "1.4", false},
-		{"1.4", "", true}, {"2.0", "", false}, {"1.4", "x", false},
+		{"", "9.9", true},
+		{"1.4", "1.4", true},
+		{"1.4", "1.5", false},
+		{"2.0", "1.4", false},
+		{"1.4", "", true},
+		{"2.0", "", false},
+		{"1.4", "x", false},
 	} {
 		r := rpc.Remote{Client: c, Target: rpc.Target{Topic: "shop", Version: x.version}, VersionCap: x.limit, Timeout: time.Nanosecond}
 		if got := r.CanSendVersion(""); got != x.ok {

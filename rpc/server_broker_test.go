@@ -36,7 +36,7 @@ func hang() {
 		log.Fatal(err)
 	}
 	log.Fatal(s.Serve(context.Background(), []router.Source{{Queue: os.Getenv(childQueue)}}, func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
-		fmt.Printf("begun %s\n", in.Payload)
+		_, _ = fmt.Fprintf(os.Stdout, "begun %s\n", in.Payload)
 		<-ctx.Done()
 		return rpc.Reply{}, ctx.Err()
 	}))

@@ -8,12 +8,13 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-// What must exist at the broker, in the words of the ports.
+// Exchange, Queue, Binding and all of them, Topology, are what must exist at the broker, in the words of the
+// ports.
 type (
-	Topology = router.Topology
 	Exchange = router.Exchange
 	Queue    = router.Queue
 	Binding  = router.Binding
+	Topology = router.Topology
 )
 
 // Declare declares t at the broker, connecting if need be, until ctx ends. It

@@ -96,7 +96,7 @@ func TestTheGuideNamesEveryOption(t *testing.T) {
 	var named []string
 	for line := range strings.Lines(string(text)) {
 		if cell, ok := strings.CutPrefix(line, "| `"); ok {
-			for _, name := range strings.Split(strings.Split(cell, " |")[0], ", ") {
+			for name := range strings.SplitSeq(strings.Split(cell, " |")[0], ", ") {
 				if name = strings.Trim(name, "`"); options[name].kind != "" {
 					named = append(named, name)
 				}

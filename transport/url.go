@@ -56,11 +56,11 @@ func parse(raw string) (address, error) {
 	default:
 		return a, unknownScheme(scheme)
 	}
-	authority, path, query := rest, "", ""
+	authority, path := rest, ""
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority, path = rest[:i], rest[i:]
 	}
-	path, query, _ = strings.Cut(path, "?")
+	path, query, _ := strings.Cut(path, "?")
 	switch {
 	case strings.Contains(rest, "#"):
 		return a, fmt.Errorf("a transport URL has no fragment; %w", errEscape)

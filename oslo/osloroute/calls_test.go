@@ -20,7 +20,6 @@ type desk struct {
 	calls    *osloroute.Calls
 	requests router.Format
 	replies  router.Format
-	max      int
 }
 
 func newDesk(t *testing.T, change ...func(*osloroute.Config)) *desk {
@@ -170,7 +169,7 @@ func TestWhatAProxyLeavesAlone(t *testing.T) {
 		}
 	}
 	env := request(call)
-	env.Body = []byte(oslo.Seal(oslo.Raw(`{"method": "m", "_msg_id": "m", "_reply_q": "orders"}`)))
+	env.Body = oslo.Seal(oslo.Raw(`{"method": "m", "_msg_id": "m", "_reply_q": "orders"}`))
 	if _, err := pass(d.requests, env, 0, nil); err == nil {
 		t.Error("a call may have its reply sent to any queue")
 	}

@@ -31,7 +31,7 @@ func Main() {
 	}
 	if err := play(context.Background(), os.Args[2:], os.Stdin, os.Stdout); err != nil {
 		line, _ := json.Marshal(said{Error: err.Error()}) // strings always have a form
-		fmt.Println(string(line))
+		_, _ = fmt.Fprintln(os.Stdout, string(line))      // nobody is left to be told
 		os.Exit(1)
 	}
 	os.Exit(0)
