@@ -9,7 +9,7 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-// Exchange, Queue, Binding and all of them, Topology, are what is declared, in the words of the ports. Of
+// Exchange and the others are what is declared, in the words of the ports. Of
 // [Config.Topology] a listener's connection declares what concerns its queue.
 // Exclusive queues belong to the connection of their listener alone.
 type (

@@ -8,7 +8,7 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-// Exchange, Queue, Binding and all of them, Topology, are what must exist at the broker, in the words of the
+// Exchange and the others are what must exist at the broker, in the words of the
 // ports.
 type (
 	Exchange = router.Exchange
