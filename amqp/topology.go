@@ -9,15 +9,19 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-// Exchange and the others are what is declared, in the words of the ports. Of
-// [Config.Topology] a listener's connection declares what concerns its queue.
-// Exclusive queues belong to the connection of their listener alone.
-type (
-	Exchange = router.Exchange
-	Queue    = router.Queue
-	Binding  = router.Binding
-	Topology = router.Topology
-)
+// Exchange is one exchange to declare, in the words of the ports.
+type Exchange = router.Exchange
+
+// Queue is one queue to declare. Exclusive ones belong to the connection of
+// their listener alone.
+type Queue = router.Queue
+
+// Binding ties a queue to an exchange.
+type Binding = router.Binding
+
+// Topology is what must exist at the broker. Of [Config.Topology] a listener's
+// connection declares what concerns its queue.
+type Topology = router.Topology
 
 func validate(t Topology) error {
 	for _, x := range t.Exchanges {

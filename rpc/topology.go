@@ -8,14 +8,17 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-// Exchange and the others are what must exist at the broker, in the words of the
-// ports.
-type (
-	Exchange = router.Exchange
-	Queue    = router.Queue
-	Binding  = router.Binding
-	Topology = router.Topology
-)
+// Exchange is one exchange to declare, in the words of the ports.
+type Exchange = router.Exchange
+
+// Queue is one queue to declare.
+type Queue = router.Queue
+
+// Binding ties a queue to an exchange.
+type Binding = router.Binding
+
+// Topology is what must exist at the broker.
+type Topology = router.Topology
 
 // Declare declares t at the broker, connecting if need be, until ctx ends. It
 // is safe for concurrent use and called often; what exists already is no
