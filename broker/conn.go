@@ -109,11 +109,19 @@ func (c *conn) handshake() error {
 		e.u8(9)
 		e.table(table{
 			{"capabilities", table{
-				{"publisher_confirms", true}, {"exchange_exchange_bindings", true}, {"basic.nack", true},
-				{"consumer_cancel_notify", true}, {"connection.blocked", true}, {"consumer_priorities", true},
-				{"authentication_failure_close", true}, {"per_consumer_qos", true}, {"direct_reply_to", true},
+				{"publisher_confirms", true},
+				{"exchange_exchange_bindings", true},
+				{"basic.nack", true},
+				{"consumer_cancel_notify", true},
+				{"connection.blocked", true},
+				{"consumer_priorities", true},
+				{"authentication_failure_close", true},
+				{"per_consumer_qos", true},
+				{"direct_reply_to", true},
 			}},
-			{"product", c.srv.cfg.Product}, {"version", c.srv.cfg.Version}, {"platform", "Go"},
+			{"product", c.srv.cfg.Product},
+			{"version", c.srv.cfg.Version},
+			{"platform", "Go"},
 			{"information", "an embedded broker for tests and development; it keeps nothing"},
 		})
 		e.long("PLAIN AMQPLAIN")

@@ -61,8 +61,12 @@ func (q *queue) died(deaths []any, m *message, reason string) []any {
 		keys = append(keys, key)
 	}
 	death := table{
-		{"count", count}, {"reason", reason}, {"queue", q.name}, {"time", time.Now().UTC().Truncate(time.Second)},
-		{"exchange", m.exchange}, {"routing-keys", keys},
+		{"count", count},
+		{"reason", reason},
+		{"queue", q.name},
+		{"time", time.Now().UTC().Truncate(time.Second)},
+		{"exchange", m.exchange},
+		{"routing-keys", keys},
 	}
 	if m.props.flags&propExpiration != 0 {
 		death = append(death, field{"original-expiration", m.props.expiration})

@@ -55,8 +55,11 @@ func (ch *channel) declareExchange(d *decoder) *exception {
 	default:
 		what := fmt.Sprintf("exchange '%s' in vhost '%s'", name, ch.v.name)
 		if e := differs(what, []difference{
-			{"type", kind, x.kind}, {"durable", bits&2 != 0, x.durable}, {"auto_delete", bits&4 != 0, x.autoDelete},
-			{"internal", bits&8 != 0, x.internal}, {"alternate-exchange", args.get("alternate-exchange"), x.args.get("alternate-exchange")},
+			{"type", kind, x.kind},
+			{"durable", bits&2 != 0, x.durable},
+			{"auto_delete", bits&4 != 0, x.autoDelete},
+			{"internal", bits&8 != 0, x.internal},
+			{"alternate-exchange", args.get("alternate-exchange"), x.args.get("alternate-exchange")},
 		}); e != nil {
 			return e
 		}

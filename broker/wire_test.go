@@ -9,9 +9,22 @@ import (
 )
 
 var everyValue = table{
-	{"bool", true}, {"int8", int8(-1)}, {"uint8", uint8(200)}, {"int16", int16(-2)}, {"uint16", uint16(2)}, {"int32", int32(-3)}, {"uint32", uint32(3)},
-	{"int64", int64(-4)}, {"float32", float32(0.5)}, {"float64", 0.25}, {"decimal", decimal{2, 314}}, {"string", "s"}, {"bytes", []byte{0, 255}},
-	{"time", time.Unix(1700000000, 0).UTC()}, {"table", table{{"deep", nil}}}, {"array", []any{int32(1), "two", []any{}}},
+	{"bool", true},
+	{"int8", int8(-1)},
+	{"uint8", uint8(200)},
+	{"int16", int16(-2)},
+	{"uint16", uint16(2)},
+	{"int32", int32(-3)},
+	{"uint32", uint32(3)},
+	{"int64", int64(-4)},
+	{"float32", float32(0.5)},
+	{"float64", 0.25},
+	{"decimal", decimal{2, 314}},
+	{"string", "s"},
+	{"bytes", []byte{0, 255}},
+	{"time", time.Unix(1700000000, 0).UTC()},
+	{"table", table{{"deep", nil}}},
+	{"array", []any{int32(1), "two", []any{}}},
 }
 
 func TestTablesComeBack(t *testing.T) {

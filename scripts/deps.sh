@@ -3,7 +3,8 @@
 #
 #   scripts/deps.sh demo    a RabbitMQ server
 #   scripts/deps.sh test    that, compilers for filters in C, Rust and
-#                           AssemblyScript, WebAssembly tools, oslo.messaging
+#                           AssemblyScript, WebAssembly tools, oslo.messaging,
+#                           AMQP clients of Python and Node.js
 #
 # Installing rabbitmq-server on Debian starts a broker on port 5672 for the
 # whole machine; this script keeps it from starting.
@@ -19,18 +20,17 @@ tool() { command -v "$1" || test -x "/usr/lib/rabbitmq/bin/$1"; }
 
 has_wasm_std() { test -d "$(/usr/bin/rustc --print target-libdir --target wasm32-unknown-unknown)"; }
 
-# AssemblyScript's compiler comes from npm; 0.27 is the last that runs on the
-# Node.js 18 of Debian 12.
-asc=assemblyscript@0.27.37
-assemblyscript() {
-	npm=
-	tool asc >/dev/null && return
-	need nodejs tool node
-	need npm tool npm
-	npm="npm install --global --no-fund --no-audit --no-update-notifier $asc"
-}
-
+# From npm come AssemblyScript's compiler, of which 0.27 is the last that runs on
+# the Node.js 18 of Debian 12, and an AMQP client.
 npm=
+node() { # package with version, command that succeeds when it is there
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 && return
+	npm="${npm:-npm install --global --no-fund --no-audit --no-update-notifier} $package"
+}
+has_module() { test -d "$(npm root --global)/$1"; }
+
 broker() { need rabbitmq-server tool rabbitmq-server; }
 compilers() {
 	need gcc tool gcc # the race detector links with it
@@ -40,8 +40,12 @@ compilers() {
 	need wabt tool wat2wasm
 	need rustc test -x /usr/bin/rustc
 	need libstd-rust-dev-wasm32 has_wasm_std
-	assemblyscript
+	need nodejs tool node
+	need npm tool npm
+	node assemblyscript@0.27.37 tool asc
+	node amqplib@0.10.9 has_module amqplib
 	need python3-oslo.messaging /usr/bin/python3 -c 'import oslo_messaging'
+	need python3-pika /usr/bin/python3 -c 'import pika'
 }
 for job in "$@"; do
 	case $job in
