@@ -322,10 +322,10 @@ func (ch *channel) recover(method uint16, d *decoder) *exception {
 	case !requeue:
 		return connectionError(codeNotImplemented, "basic.recover with requeue=false")
 	}
-	ch.finish(settlement{taken: ch.settleAll(), requeue: true})
-	if method == 110 {
+	if method == 110 { // before what comes again
 		ch.send(60, 111, nil)
 	}
+	ch.finish(settlement{taken: ch.settleAll(), requeue: true})
 	ch.proceed()
 	return nil
 }

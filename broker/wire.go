@@ -208,6 +208,54 @@ func (d *decoder) value(depth int) any {
 	}
 }
 
+// wellFormed reports whether b can be decoded as what a table holds, or without names
+// as what an array holds. It says what decoding would, without making anything.
+func wellFormed(b []byte, names bool, depth int) bool {
+	for len(b) > 0 {
+		if names {
+			if n := 1 + int(b[0]); n < len(b) {
+				b = b[n:]
+			} else {
+				return false
+			}
+		}
+		size := 0
+		typ := b[0]
+		b = b[1:]
+		switch typ {
+		case 'V':
+		case 't', 'b', 'B':
+			size = 1
+		case 's', 'U', 'u':
+			size = 2
+		case 'I', 'i', 'f':
+			size = 4
+		case 'D':
+			size = 5
+		case 'l', 'L', 'd', 'T':
+			size = 8
+		case 'S', 'x', 'F', 'A':
+			if len(b) < 4 {
+				return false
+			}
+			size = int(binary.BigEndian.Uint32(b))
+			b = b[4:]
+		default:
+			return false
+		}
+		if size < 0 || size > len(b) {
+			return false
+		}
+		if typ == 'F' || typ == 'A' {
+			if depth+1 >= maxDepth || !wellFormed(b[:size], typ == 'F', depth+1) {
+				return false
+			}
+		}
+		b = b[size:]
+	}
+	return true
+}
+
 // encoder appends arguments.
 type encoder struct{ b []byte }
 

@@ -64,6 +64,10 @@ func FuzzTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := decoder{b: data}
 		got := d.table(0)
+		raw := decoder{b: data}
+		if fields := raw.long(); (raw.err == nil && wellFormed(fields, true, 0)) != (d.err == nil) {
+			t.Fatalf("%x: %v", data, d.err)
+		}
 		if d.err != nil {
 			return
 		}
