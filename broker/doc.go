@@ -7,8 +7,7 @@
 // returns, prefetch, priorities, direct replies, and the same errors in kind.
 // It keeps everything in memory and nothing beyond [Server.Close]: durable is a
 // flag that it remembers, not a promise. It has no clusters, quorum queues,
-// streams, policies, permissions or TLS. In production use
-// RabbitMQ.
+// streams, policies, permissions or TLS. In production use RabbitMQ.
 //
 // What a broker does only on its worst days it does on command, see [Faults].
 package broker

@@ -179,8 +179,11 @@ type message struct {
 	body     []byte
 }
 
-// size is what a message counts as in limits of memory.
-func (m *message) size() int64 { return int64(len(m.body)) + int64(len(m.props.raw)) + 128 }
+// size is what a message in a queue counts as in limits of memory.
+func (m *message) size() int64 { return int64(len(m.body)) + int64(len(m.props.raw)) + overhead }
+
+// overhead is about what else a message in a queue takes.
+const overhead = 400
 
 // routingKeys returns the key, and those that the headers CC and BCC add.
 func (m *message) routingKeys() []string {
