@@ -163,8 +163,15 @@ func seeds() [][]byte {
 
 	// Queues with all arguments; dead letters that go round.
 	declare(1, "q", 0, table{
-		{"x-message-ttl", int32(1000)}, {"x-expires", int32(1000)}, {"x-max-length", int32(2)}, {"x-max-length-bytes", int64(100)}, {"x-max-priority", int8(9)},
-		{"x-dead-letter-exchange", ""}, {"x-dead-letter-routing-key", "q"}, {"x-overflow", "reject-publish-dlx"}, {"x-single-active-consumer", true},
+		{"x-message-ttl", int32(1000)},
+		{"x-expires", int32(1000)},
+		{"x-max-length", int32(2)},
+		{"x-max-length-bytes", int64(100)},
+		{"x-max-priority", int8(9)},
+		{"x-dead-letter-exchange", ""},
+		{"x-dead-letter-routing-key", "q"},
+		{"x-overflow", "reject-publish-dlx"},
+		{"x-single-active-consumer", true},
 		{"x-delivery-limit", int32(1)},
 	})
 	method(1, 85, 10, func(e *encoder) { e.u8(0) })
@@ -298,4 +305,46 @@ func seeds() [][]byte {
 	})
 	end()
 	return all
+}
+
+// steady is a client that always has more to say, and counts how often the time to
+// hear from it begins anew.
+type steady struct {
+	recorded
+	deadlines int
+	written   bytes.Buffer
+}
+
+func (s *steady) SetReadDeadline(time.Time) error {
+	s.deadlines++
+	return nil
+}
+
+func (s *steady) Write(b []byte) (int, error) { return s.written.Write(b) }
+
+// TestATrafficThatNeverPauses has confirms come and the time begin anew although
+// there is always more to read.
+func TestATrafficThatNeverPauses(t *testing.T) {
+	in := hello()
+	in = appendMethod(in, 1, 85, 10, func(e *encoder) { e.u8(0) })
+	const n = 20000
+	for range n {
+		in = appendMethod(in, 1, 60, 40, func(e *encoder) {
+			e.u16(0)
+			e.short("")
+			e.short("nowhere")
+			e.u8(0)
+		})
+		in = append(in, say(frameHeader, 1, make([]byte, 14))...)
+		in[len(in)-1-13] = 60 // the class
+	}
+	client := &steady{recorded: recorded{bytes.NewReader(in)}}
+	s := New(Config{})
+	defer s.Close()
+	c := newConn(s, client)
+	c.serve()
+	batches := bytes.Count(client.written.Bytes(), []byte{frameMethod, 0, 1, 0, 0, 0, 13, 0, 60, 0, 80})
+	if least := 2 * n / atOnce; batches < least || client.deadlines < least {
+		t.Errorf("%d batches of confirms, %d deadlines; %d are due", batches, client.deadlines, least)
+	}
 }

@@ -207,3 +207,38 @@ func TestAClientThatReadsNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestCloseWithClientsThatDoNotCare closes a server whose clients go on sending, or
+// read nothing.
+func TestCloseWithClientsThatDoNotCare(t *testing.T) {
+	s, address := startServer(t, func(c *broker.Config) { c.WriteTimeout = time.Hour })
+	b := setUp(t, openPipe(t, s))
+	deaf, busy := dialRaw(t, address).open(), dialRaw(t, address).open()
+	deaf.send(frame(1, 1, method(60, 20, 0, 0, 1, 'q', 0, 2, 0, 0, 0, 0)))
+	for range 300 {
+		b.publish(string(make([]byte, 100<<10)))
+		receive(t, b.confirms)
+	}
+	flood := bytes.Repeat(frame(8, 0, nil), 1000)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = busy.SetDeadline(time.Time{})
+		for {
+			if _, err := busy.Write(flood); err != nil {
+				return
+			}
+		}
+	}()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the server does not close")
+	}
+	<-gone
+}
