@@ -78,8 +78,7 @@ func (c *conn) serve() {
 		c.open.Store(true)
 		err = c.loop()
 	}
-	var e *exception
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*exception](err); ok {
 		c.shutdown(e)
 		c.drain()
 	}

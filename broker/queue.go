@@ -29,6 +29,7 @@ type queue struct {
 
 	expiry  *time.Timer // of the message in front
 	disuse  *time.Timer // of the queue
+	uses    uint64      // how often it began anew
 	deleted bool
 
 	published, delivered uint64
@@ -57,7 +58,6 @@ type entry struct {
 	priority  int
 	expires   time.Time // zero is never
 	delivered int       // how often it was handed out and came back
-	twice     bool      // a fault: hand it out once more
 
 	prev, next *entry
 }
@@ -115,9 +115,9 @@ func newQueue(v *vhost, name string, limits queueLimits) *queue {
 
 // front returns the next ready message, nil when there is none.
 func (q *queue) front() *entry {
-	for i := len(q.ready) - 1; i >= 0; i-- {
-		if e := q.ready[i].head; e != nil {
-			return e
+	for _, l := range slices.Backward(q.ready) {
+		if l.head != nil {
+			return l.head
 		}
 	}
 	return nil
@@ -247,12 +247,18 @@ func (q *queue) purge() int {
 
 // used notes that somebody uses the queue, which begins its time anew.
 func (q *queue) used() {
+	q.uses++
 	if q.disuse != nil {
 		q.disuse.Stop()
 		q.disuse = nil
 	}
 	if q.limits.expires > 0 && len(q.consumers) == 0 && !q.deleted {
-		q.disuse = q.v.after(q.limits.expires, func() { q.v.deleteQueue(q) })
+		uses := q.uses
+		q.disuse = q.v.after(q.limits.expires, func() {
+			if q.uses == uses { // else it was too late to stop
+				q.v.deleteQueue(q)
+			}
+		})
 	}
 }
 

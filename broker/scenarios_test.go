@@ -209,7 +209,7 @@ var scenarios = []scenario{
 			_, _, err := r.ch.Get(q, false)
 			r.must(err)
 		}
-		r.must(r.ch.Recover(true))
+		r.must(r.ch.Recover(true)) //nolint:staticcheck // clients still use it
 		d, _, err := r.ch.Get(q, true)
 		r.must(err)
 		r.note("%s %v", d.Body, d.Redelivered)
@@ -516,7 +516,7 @@ var scenarios = []scenario{
 			},
 			func(ch *amqp091.Channel) error { return ch.Qos(1, 1, false) },
 			func(ch *amqp091.Channel) error { return ch.Flow(false) },
-			func(ch *amqp091.Channel) error { return ch.Recover(false) },
+			func(ch *amqp091.Channel) error { return ch.Recover(false) }, //nolint:staticcheck // clients still use it
 		} {
 			conn := r.dial()
 			ch, err := conn.Channel()

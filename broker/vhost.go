@@ -34,15 +34,13 @@ func newVHost(srv *Server, name string) *vhost {
 
 // after calls f, with the lock held, when d is over.
 func (v *vhost) after(d time.Duration, f func()) *time.Timer {
-	var t *time.Timer
-	t = time.AfterFunc(d, func() {
+	return time.AfterFunc(d, func() {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if !v.closed {
 			f()
 		}
 	})
-	return t
 }
 
 // memory notes that messages take more or less of it.
