@@ -336,11 +336,19 @@ var checkedArgs = []string{
 	"x-max-priority", "x-single-active-consumer", "x-queue-type", "x-queue-mode", "x-delivery-limit",
 }
 
+// argument returns an argument of a queue. One that does not say its type is classic.
+func argument(args table, name string) any {
+	if v := args.get(name); v != nil || name != "x-queue-type" {
+		return v
+	}
+	return "classic"
+}
+
 // redeclared returns what is wrong with a second declaration of the queue.
 func (q *queue) redeclared(durable, exclusive, autoDelete bool, args table) *exception {
 	attributes := []difference{{"durable", durable, q.durable}, {"exclusive", exclusive, q.owner != nil}, {"auto_delete", autoDelete, q.autoDelete}}
 	for _, name := range checkedArgs {
-		attributes = append(attributes, difference{name, args.get(name), q.args.get(name)})
+		attributes = append(attributes, difference{name, argument(args, name), argument(q.args, name)})
 	}
 	return differs(fmt.Sprintf("queue '%s' in vhost '%s'", q.name, q.v.name), attributes)
 }

@@ -431,6 +431,15 @@ var scenarios = []scenario{
 				return err
 			})
 		}
+		plain, classic := r.queue("plain", nil), r.queue("classic", amqp091.Table{"x-queue-type": "classic"})
+		r.fails("classic in so many words", func(ch *amqp091.Channel) error {
+			_, err := ch.QueueDeclare(plain, false, false, true, false, amqp091.Table{"x-queue-type": "classic"})
+			return err
+		})
+		r.fails("classic without a word", func(ch *amqp091.Channel) error {
+			_, err := ch.QueueDeclare(classic, false, false, true, false, nil)
+			return err
+		})
 		r.fails("auto-delete", func(ch *amqp091.Channel) error {
 			_, err := ch.QueueDeclare(q, false, true, true, false, amqp091.Table{"x-message-ttl": int32(1000)})
 			return err
