@@ -136,6 +136,7 @@ retry = { max_attempts = 100, backoff = "5ms", max_backoff = "20ms" }
 
 [process]
 cache_dir = "`+cacheDir+`"
+drain_timeout = "1s" # for a delivery whose tag has come twice, which is settled once
 
 [admin]
 listen = ""
