@@ -70,10 +70,11 @@ func serve(ctx context.Context, t *testing.T, tr *transport.Transport, topic str
 			t.Errorf("serve: %v", err)
 		}
 	})
-	probe := tr.Remote(rpc.Target{Topic: topic, Server: "a"})
-	for probe.Call(ctx, "ready", nil, nil) != nil {
-		if ctx.Err() != nil {
-			t.Fatal(context.Cause(ctx))
+	for _, target := range []rpc.Target{{Topic: topic}, {Topic: topic, Server: "a"}} { // each has a queue
+		for probe := tr.Remote(target); probe.Call(ctx, "ready", nil, nil) != nil; {
+			if ctx.Err() != nil {
+				t.Fatal(context.Cause(ctx))
+			}
 		}
 	}
 }
