@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 BENCHTIME ?= 1s
 
 # The packages that run goroutines of their own, tested under the race detector.
-RACE := ./pool ./waiter ./router ./amqp/... ./wasmhost/... ./oslo/osloroute ./rpc ./app ./admin ./telemetry ./config
+RACE := ./pool ./waiter ./broker ./router ./amqp/... ./wasmhost/... ./oslo/osloroute ./rpc ./transport ./app ./admin ./telemetry ./config
 
 .DEFAULT_GOAL := help
 .PHONY: help

@@ -16,6 +16,7 @@ import (
 
 	"github.com/wasmrouter/router/app"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testkit"
 	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
@@ -49,18 +50,7 @@ const patience = time.Minute
 // await polls until done says yes; its text says in what state it is.
 func await(t *testing.T, what string, done func() (bool, string)) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); ; {
-		ok, state := done()
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("waited %v for %s: %s", patience, what, state)
-		}
-		<-tick.C
-	}
+	testkit.Await(t, patience, what, done)
 }
 
 // head is the start of every configuration: a broker, and what else is needed

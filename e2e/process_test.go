@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/wasmrouter/router/internal/testkit"
 )
 
 // patience bounds every wait of these tests. It is no measure: nothing that
@@ -285,18 +287,7 @@ func (p *process) terminate() {
 // await polls until done says yes; its text says in what state it is.
 func await(t *testing.T, what string, done func() (bool, string)) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); ; {
-		ok, state := done()
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("waited %v for %s: %s", patience, what, state)
-		}
-		<-tick.C
-	}
+	testkit.Await(t, patience, what, done)
 }
 
 func TestSumOfSamples(t *testing.T) {

@@ -46,17 +46,22 @@ Without --url it starts a private RabbitMQ on loopback.`,
 		bar := newBar(cmd.ErrOrStderr())
 		opts.Progress = bar.set
 		report, err := bench.Measure(cmd.Context(), opts)
-		bar.clear()
-		if err != nil {
-			return failed(err)
-		}
-		if output == "json" {
-			return printJSON(cmd, report)
-		}
-		return report.WriteText(cmd.OutOrStdout())
+		return printReport(cmd, bar, output, report, err)
 	}
 	cmd.AddCommand(newBenchCalls())
 	return cmd
+}
+
+// printReport prints what was measured, unless that failed.
+func printReport(cmd *cobra.Command, b *bar, output string, report interface{ WriteText(w io.Writer) error }, err error) error {
+	b.clear()
+	if err != nil {
+		return failed(err)
+	}
+	if output == "json" {
+		return printJSON(cmd, report)
+	}
+	return report.WriteText(cmd.OutOrStdout())
 }
 
 // bar is a line that is rewritten on a terminal and silent elsewhere.

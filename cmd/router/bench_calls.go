@@ -41,14 +41,7 @@ Without --url it starts a private RabbitMQ on loopback.`,
 		bar := newBar(cmd.ErrOrStderr())
 		opts.Progress = bar.set
 		report, err := calls.Measure(cmd.Context(), opts)
-		bar.clear()
-		if err != nil {
-			return failed(err)
-		}
-		if output == "json" {
-			return printJSON(cmd, report)
-		}
-		return report.WriteText(cmd.OutOrStdout())
+		return printReport(cmd, bar, output, report, err)
 	}
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testkit"
 	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
@@ -160,18 +161,7 @@ func (g *golang) count(expression string) int {
 // await polls until done says yes; its text says in what state it is.
 func await(t *testing.T, what string, done func() (bool, string)) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); ; {
-		ok, state := done()
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("waited %v for %s: %s", patience, what, state)
-		}
-		<-tick.C
-	}
+	testkit.Await(t, patience, what, done)
 }
 
 // take consumes the queue until the end of the test.

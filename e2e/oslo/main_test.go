@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	// when any of it has changed.
 	_ "github.com/wasmrouter/router/app"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testkit"
 )
 
 // patience bounds every wait of these tests. It is no measure: nothing that
@@ -46,19 +46,8 @@ func (s suite) Run() int {
 	}
 	defer os.RemoveAll(dir)
 	cacheDir = filepath.Join(dir, "cache")
-	if binary = os.Getenv("ROUTER_E2E_BINARY"); binary != "" {
-		return s.m.Run()
-	}
-	binary = filepath.Join(dir, "router")
-	// The cache notes which files a test reads: a change of the command counts too.
-	sources, _ := filepath.Glob("../../cmd/router/*.go")
-	for _, name := range sources {
-		_, _ = os.ReadFile(name)
-	}
-	build := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "github.com/wasmrouter/router/cmd/router")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the router:", err)
+	if binary, err = testkit.BuildRouter(context.Background(), dir, "../../cmd/router"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return s.m.Run()
