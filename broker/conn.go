@@ -197,6 +197,7 @@ func (c *conn) method(typ byte, payload []byte) error {
 	}
 	switch method {
 	case 50: // close
+		c.teardown() // who hears that it is closed finds nothing exclusive left
 		c.send(0, 10, 51, nil)
 		return io.EOF
 	case 51: // close-ok

@@ -74,8 +74,9 @@ func (r *replies) address(ctx context.Context) (string, error) {
 
 func (r *replies) name() string { return *r.queue.Load() }
 
-// ready returns when the reply queue exists. Its listener may have lost its
-// connection meanwhile: replies wait in the queue.
+// ready returns when the reply queue exists and is listened to, as far as known: a
+// call that began on one that is lost would fail with it. Replies to calls that
+// wait already are kept by the queue while its listener connects anew.
 func (r *replies) ready(ctx context.Context) error {
 	if r.fresh.Load() {
 		return nil
@@ -179,7 +180,7 @@ func (r *replies) watch(ev router.SourceEvent) {
 		r.queue.Store(&ev.Queue)
 		r.change(true, nil)
 	case router.SourceStopped:
-		r.change(r.fresh.Load(), ev.Err)
+		r.change(false, ev.Err) // what comes next may be that the queue is gone
 	case router.SourceLost:
 		r.change(false, ev.Err)
 	}
