@@ -89,6 +89,10 @@ var ErrClosed = errors.New("the broker was closed")
 // them refused.
 var ErrRefused = errors.New("the broker refuses the connection")
 
+// ErrNotLocal is wrapped by the error of [Server.Listen] for an address that other
+// machines can reach, and for one that is none.
+var ErrNotLocal = errors.New("not an address of this machine alone")
+
 // Server is a broker. Its methods are safe for concurrent use.
 type Server struct {
 	cfg    Config
@@ -131,10 +135,10 @@ func (s *Server) Faults() *Faults { return &s.faults }
 func (s *Server) Listen(ctx context.Context, address string) (string, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", fmt.Errorf("embedded broker: %w", err)
+		return "", fmt.Errorf("embedded broker: %w: %w", ErrNotLocal, err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return "", fmt.Errorf("embedded broker: %s is not an address of this machine alone; use 127.0.0.1 or [::1]", address)
+		return "", fmt.Errorf("embedded broker: %s is %w; use 127.0.0.1 or [::1]", address, ErrNotLocal)
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -47,7 +48,10 @@ ROUTER_BROKER_PASSWORD sets the user's password; without it, it is guest.`,
 		s := broker.New(cfg)
 		defer s.Close()
 		address, err := s.Listen(cmd.Context(), listen)
-		if err != nil {
+		switch {
+		case errors.Is(err, broker.ErrNotLocal):
+			return err
+		case err != nil:
 			return failed(err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "amqp://%s@%s/\n", user, address)
