@@ -17,7 +17,7 @@ import (
 // connect returns the ports of a connection to the shared RabbitMQ.
 func connect(t *testing.T) (*amqp.Broker, ports) {
 	t.Helper()
-	b, err := amqp.New(amqp.Config{URLs: []string{rabbitnode.Shared(t).URL()}})
+	b, err := amqp.New(amqp.Config{URLs: []string{rabbitnode.Shared(t).URL()}, ConnectionName: t.Name()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestCallsSurviveLostConnections(t *testing.T) {
 		result <- err
 	}()
 	<-started
-	if err := node.CloseAllConnections(t.Context(), "test"); err != nil {
+	if err := node.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
 		t.Fatal(err)
 	}
 	close(goOn)

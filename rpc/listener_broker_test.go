@@ -132,7 +132,7 @@ func TestNotificationsOverRabbitMQ(t *testing.T) {
 		}
 	}
 	send(backlog, backlog+more/2)
-	if err := node.CloseAllConnections(t.Context(), "test"); err != nil {
+	if err := node.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
 		t.Fatal(err)
 	}
 	send(backlog+more/2, backlog+more)

@@ -65,6 +65,17 @@ func (n *Node) tool(ctx context.Context, stdin, path string, args ...string) (st
 	return strings.TrimSpace(out.String()), err
 }
 
+// CloseConnections is CloseAllConnections for those whose name begins with name, so
+// that tests which run beside each other on one node leave each other alone.
+func (n *Node) CloseConnections(ctx context.Context, name, reason string) error {
+	_, err := n.Eval(ctx, fmt.Sprintf(`[case catch rabbit_networking:connection_info(P, [client_properties]) of
+	[{client_properties, L}] -> case lists:keyfind(<<"connection_name">>, 1, L) of
+		{_, _, N} -> case binary:match(N, <<%q>>) of {0, _} -> catch rabbit_networking:close_connection(P, <<%q>>); _ -> ok end;
+		_ -> ok end;
+	_ -> ok end || P <- rabbit_networking:connections()], ok`, name, reason))
+	return err
+}
+
 // CloseAllConnections makes the broker close every client connection with that
 // reason, and returns when it has.
 func (n *Node) CloseAllConnections(ctx context.Context, reason string) error {

@@ -118,6 +118,34 @@ func TestNodeServesAndSurvivesItsFaults(t *testing.T) {
 	}
 }
 
+func TestConnectionsAreClosedByTheirName(t *testing.T) {
+	n := Shared(t)
+	closed := map[string]chan *amqp091.Error{}
+	var other *amqp091.Connection
+	for _, name := range []string{"mine/send", "mine/listen", "not mine/send", ""} {
+		conn, err := amqp091.DialConfig(n.URL(), amqp091.Config{Properties: amqp091.Table{"connection_name": name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		closed[name], other = conn.NotifyClose(make(chan *amqp091.Error, 1)), conn
+	}
+	if err := n.CloseConnections(t.Context(), "mine/", "test reason"); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range closed {
+		if name != "mine/send" && name != "mine/listen" {
+			continue
+		}
+		if reason := <-c; reason == nil || !strings.Contains(reason.Reason, "test reason") {
+			t.Errorf("%s closed with %v", name, reason)
+		}
+	}
+	if _, err := other.Channel(); err != nil {
+		t.Errorf("another connection: %v", err)
+	}
+}
+
 func TestSharedIsOneNode(t *testing.T) {
 	t.Parallel()
 	a, b := Shared(t), Shared(t)
