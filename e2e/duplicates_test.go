@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
+	"github.com/wasmrouter/router/e2e/harness"
 	"github.com/wasmrouter/router/internal/rabbitnode"
 )
 
@@ -18,8 +19,8 @@ func TestDuplicates(t *testing.T) {
 	n := rabbitnode.Shared(t)
 	in, slow := rabbitnode.Queue(t, "in"), rabbitnode.Queue(t, "slow")
 	dead := in + ".dead"
-	c := dial(t, n)
-	c.declare(in, slow)
+	c := harness.Dial(t, n)
+	c.Declare(in, slow)
 	var msgs, copies []amqp091.Publishing
 	for i := range count {
 		m := amqp091.Publishing{DeliveryMode: amqp091.Persistent, MessageId: fmt.Sprint(i), Headers: amqp091.Table{"id": int64(i)}}
@@ -30,7 +31,7 @@ func TestDuplicates(t *testing.T) {
 	// After the deduplicator every message fails, for it has no body, and is tried
 	// again: at once, and
 	// in the other route after a longer time than the test has.
-	p := start(t, configFile(t, n.URL(), fmt.Sprintf(`
+	p := harness.Start(t, harness.ConfigFile(t, n.URL(), fmt.Sprintf(`
 [filters.once]
 path = "stock:deduplicator"
 grants = { kv = true }
@@ -54,18 +55,18 @@ retry = { max_attempts = 3, backoff = "1h", max_backoff = "1h" }
 `, in, slow)))
 	drops := func(route string) float64 {
 		t.Helper()
-		return p.metric("router_messages_settled_total", fmt.Sprintf("route=%q", route), `verdict="drop"`)
+		return p.Metric("router_messages_settled_total", fmt.Sprintf("route=%q", route), `verdict="drop"`)
 	}
 	// failed takes the dead letters, which must be each message once, after all
 	// its attempts.
 	failed := func(what string) []amqp091.Publishing {
 		t.Helper()
-		awaitEmpty(t, n, in)
+		harness.AwaitEmpty(t, n, in)
 		got := make([]int64, count)
 		var letters []amqp091.Publishing
-		c.drain(dead, func(d amqp091.Delivery) {
+		c.Drain(dead, func(d amqp091.Delivery) {
 			attempts, _ := d.Headers["x-router-attempts"].(int64)
-			got[idOf(d)] += attempts
+			got[harness.IDOf(d)] += attempts
 			letters = append(letters, amqp091.Publishing{DeliveryMode: amqp091.Persistent, MessageId: d.MessageId, Headers: d.Headers})
 		})
 		want := make([]int64, count)
@@ -78,7 +79,7 @@ retry = { max_attempts = 3, backoff = "1h", max_backoff = "1h" }
 		return letters
 	}
 
-	c.publish(in, copies...)
+	c.Publish(in, copies...)
 	letters := failed("copies")
 	if got := drops("fast"); got != count {
 		t.Errorf("of %d copies %v were dropped", count, got)
@@ -87,7 +88,7 @@ retry = { max_attempts = 3, backoff = "1h", max_backoff = "1h" }
 	for i := range letters {
 		letters[i].Headers["put-back"] = true
 	}
-	c.publish(in, letters...) // as an operator does who tries them again
+	c.Publish(in, letters...) // as an operator does who tries them again
 	failed("dead letters")
 	if got := drops("fast"); got != count {
 		t.Errorf("%v messages were dropped after the dead letters came back, want %d", got, count)
@@ -95,25 +96,25 @@ retry = { max_attempts = 3, backoff = "1h", max_backoff = "1h" }
 
 	// Messages whose connection is lost while they are under way are delivered
 	// again to the same process, which has seen them.
-	c.publish(slow, msgs...)
+	c.Publish(slow, msgs...)
 	retries := func(atLeast float64) {
 		t.Helper()
-		await(t, "the messages to be held", func() (bool, string) {
-			got := p.metric("router_retries_total", `route="slow"`)
+		harness.Await(t, "the messages to be held", func() (bool, string) {
+			got := p.Metric("router_retries_total", `route="slow"`)
 			return got >= atLeast, fmt.Sprintf("%v retries", got)
 		})
 	}
 	retries(count)
-	if closed, err := closeNamed(t, n, "router"); err != nil || closed == 0 {
+	if closed, err := n.CloseConnections(t.Context(), "router", "fault"); err != nil || closed == 0 {
 		t.Fatalf("%d connections closed: %v", closed, err)
 	}
 	retries(2 * count)
 	if got := drops("slow"); got != 0 {
 		t.Errorf("%v redelivered messages were dropped", got)
 	}
-	p.terminate()
+	p.Terminate()
 	seen := make(map[string]int)
-	c.drain(slow, func(d amqp091.Delivery) { seen[d.MessageId]++ })
+	c.Drain(slow, func(d amqp091.Delivery) { seen[d.MessageId]++ })
 	if len(seen) != count {
 		t.Errorf("%d of %d messages are left", len(seen), count)
 	}

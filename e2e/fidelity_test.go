@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
+	"github.com/wasmrouter/router/e2e/harness"
 	"github.com/wasmrouter/router/internal/rabbitnode"
 )
 
@@ -18,8 +19,8 @@ import (
 func TestFidelity(t *testing.T) {
 	n := rabbitnode.Shared(t)
 	in, out := rabbitnode.Queue(t, "in"), rabbitnode.Queue(t, "out")
-	c := dial(t, n)
-	c.declare(in, out)
+	c := harness.Dial(t, n)
+	c.Declare(in, out)
 	at := time.Date(2024, 2, 29, 12, 34, 56, 0, time.UTC)
 	every := func(nested any) amqp091.Table {
 		return amqp091.Table{
@@ -47,14 +48,14 @@ func TestFidelity(t *testing.T) {
 		Body: []byte("{\"tenant\" : \"acme\",\n\t\"order\":{\"kind\":\"order\"},\"u\":\"\\u00fc\"}  "),
 	}
 	bare := amqp091.Publishing{Body: []byte(`{"tenant":"acme","order":{"kind":"order"}}`), Headers: amqp091.Table{"tenant": "acme"}}
-	c.publish(in, sent, bare)
+	c.Publish(in, sent, bare)
 
-	p := start(t, configFile(t, n.URL(), chain("fidelity", in, out)))
-	awaitEmpty(t, n, in)
-	p.terminate()
+	p := harness.Start(t, harness.ConfigFile(t, n.URL(), harness.Chain("fidelity", in, out)))
+	harness.AwaitEmpty(t, n, in)
+	p.Terminate()
 
 	var got []amqp091.Publishing
-	c.drain(out, func(d amqp091.Delivery) {
+	c.Drain(out, func(d amqp091.Delivery) {
 		got = append(got, amqp091.Publishing{
 			Headers: d.Headers, ContentType: d.ContentType, ContentEncoding: d.ContentEncoding,
 			DeliveryMode: d.DeliveryMode, Priority: d.Priority, CorrelationId: d.CorrelationId, ReplyTo: d.ReplyTo,

@@ -14,6 +14,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/wasmrouter/router/e2e/harness"
 	"github.com/wasmrouter/router/filters"
 	"github.com/wasmrouter/router/internal/rabbitnode"
 )
@@ -121,14 +122,14 @@ func TestHostile(t *testing.T) {
 		t.Errorf("%d hostile filters are too few", len(routes))
 	}
 	n := rabbitnode.Shared(t)
-	c := dial(t, n)
+	c := harness.Dial(t, n)
 	in, out := rabbitnode.Queue(t, "in"), rabbitnode.Queue(t, "out")
-	c.declare(in, out)
-	text := chain("calm", in, out)
+	c.Declare(in, out)
+	text := harness.Chain("calm", in, out)
 	for i := range routes {
 		h := &routes[i]
 		h.queue = rabbitnode.Queue(t, h.name)
-		c.declare(h.queue)
+		c.Declare(h.queue)
 		text += fmt.Sprintf(`
 [filters.%[1]s]
 path = "%[1]s.wasm"
@@ -140,35 +141,35 @@ filters = ["%[1]s"]
 allow = ["queue:none"]
 `, h.name, h.queue, h.limits, h.grants)
 	}
-	config := configFile(t, n.URL(), text)
+	config := harness.ConfigFile(t, n.URL(), text)
 	for _, h := range routes {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(config), h.name+".wasm"), h.module, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := start(t, config)
+	p := harness.Start(t, config)
 
-	deliveries, err := c.ch.Consume(out, "", true, true, false, false, nil)
+	deliveries, err := c.Ch.Consume(out, "", true, true, false, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// probe sends one message after the other through the calm route until busy
 	// says no, and returns how long each was on its way.
-	body := Load{Count: 1, Keys: 1}.Body(0)
+	body := harness.Load{Count: 1, Keys: 1}.Body(0)
 	probe := func(busy func(i int) bool) (took []time.Duration) {
 		for i := 0; busy(i); i++ {
 			begin := time.Now()
-			c.publish(in, amqp091.Publishing{Body: body})
+			c.Publish(in, amqp091.Publishing{Body: body})
 			select {
 			case _, ok := <-deliveries:
 				if !ok {
 					t.Fatal("the tests' own connection was lost")
 				}
 				took = append(took, time.Since(begin))
-			case <-p.done:
-				t.Fatalf("the router ended:\n%s", p.tail(20))
-			case <-time.After(patience):
-				t.Fatalf("the calm route stands still:\n%s", p.tail(20))
+			case <-p.Done():
+				t.Fatalf("the router ended:\n%s", p.Tail(20))
+			case <-time.After(harness.Patience):
+				t.Fatalf("the calm route stands still:\n%s", p.Tail(20))
 			}
 		}
 		return took
@@ -182,12 +183,12 @@ allow = ["queue:none"]
 				Headers: amqp091.Table{"id": int64(i), "tenant": "acme", "nested": amqp091.Table{"a": []any{int64(1), "two"}}},
 			})
 		}
-		c.publish(h.queue, msgs...)
+		c.Publish(h.queue, msgs...)
 	}
-	end := time.Now().Add(patience)
+	end := time.Now().Add(harness.Patience)
 	beside := probe(func(i int) bool {
 		if time.Now().After(end) {
-			t.Fatalf("the hostile filters are not stopped:\n%s", p.tail(20))
+			t.Fatalf("the hostile filters are not stopped:\n%s", p.Tail(20))
 		}
 		if i%20 != 0 {
 			return true
@@ -203,7 +204,7 @@ allow = ["queue:none"]
 	})
 	t.Logf("one message through the calm route: alone %s; beside hostile filters %s", spread(alone), spread(beside))
 
-	if !p.alive() {
+	if !p.Alive() {
 		t.Fatal("the router ended")
 	}
 	for _, h := range routes {
@@ -211,18 +212,18 @@ allow = ["queue:none"]
 		for i := range h.count {
 			want = append(want, fmt.Sprintf("%d %s %s", i, h.name, h.name))
 		}
-		c.drain(h.queue+".dead", func(d amqp091.Delivery) {
-			got = append(got, fmt.Sprintf("%d %s %s", idOf(d), d.Body, d.Headers["x-router-filter"]))
-			if !slices.Contains(strings.Fields(h.reasons), reasonOf(d)) {
-				t.Errorf("%s: a dead letter for %s, want%s: %v", h.name, reasonOf(d), h.reasons, d.Headers["x-router-error"])
+		c.Drain(h.queue+".dead", func(d amqp091.Delivery) {
+			got = append(got, fmt.Sprintf("%d %s %s", harness.IDOf(d), d.Body, d.Headers["x-router-filter"]))
+			if !slices.Contains(strings.Fields(h.reasons), harness.ReasonOf(d)) {
+				t.Errorf("%s: a dead letter for %s, want%s: %v", h.name, harness.ReasonOf(d), h.reasons, d.Headers["x-router-error"])
 			}
 		})
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("dead letters of the filter %s (-want +got):\n%s", h.name, diff)
 		}
 	}
-	t.Logf("%d hostile filters in one process, which took %s at most", len(routes), p.peak())
-	p.terminate()
+	t.Logf("%d hostile filters in one process, which took %s at most", len(routes), p.Peak())
+	p.Terminate()
 }
 
 // spread describes durations by their median, 99th percentile and maximum.

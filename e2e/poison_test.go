@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
+	"github.com/wasmrouter/router/e2e/harness"
 	"github.com/wasmrouter/router/internal/rabbitnode"
 )
 
@@ -20,10 +21,10 @@ func TestPoison(t *testing.T) {
 	in := rabbitnode.Queue(t, "in")
 	out := rabbitnode.Queue(t, "out")
 	dead := in + ".dead"
-	c := dial(t, n)
-	c.declare(in, out)
+	c := harness.Dial(t, n)
+	c.Declare(in, out)
 
-	rnd := rand.New(rand.NewPCG(seed(t), 0))
+	rnd := rand.New(rand.NewPCG(harness.Seed(t), 0))
 	kinds := make([]string, 0, good+unroutable+poison)
 	for range good {
 		kinds = append(kinds, "order")
@@ -53,10 +54,10 @@ func TestPoison(t *testing.T) {
 			Headers: amqp091.Table{"id": int64(i), "mark": float32(1.5)}, Body: []byte(bodies[i]),
 		})
 	}
-	c.publish(in, msgs...)
+	c.Publish(in, msgs...)
 
-	p := start(t, configFile(t, n.URL(), chain("poison", in, out)))
-	awaitEmpty(t, n, in)
+	p := harness.Start(t, harness.ConfigFile(t, n.URL(), harness.Chain("poison", in, out)))
+	harness.AwaitEmpty(t, n, in)
 	route := `route="poison"`
 	for _, m := range []struct {
 		name   string
@@ -68,26 +69,26 @@ func TestPoison(t *testing.T) {
 		{"router_messages_sent_total", []string{route, `result="unroutable"`}, unroutable},
 		{"router_messages_sent_total", []string{route, `result="nacked"`}, 0},
 	} {
-		if got := p.metric(m.name, m.labels...); got != m.want {
+		if got := p.Metric(m.name, m.labels...); got != m.want {
 			t.Errorf("%s%v = %v, want %v", m.name, m.labels, got, m.want)
 		}
 	}
-	p.terminate()
+	p.Terminate()
 
 	type fate struct{ Reason, Body string }
 	got := make([][]fate, len(kinds))
 	note := func(d amqp091.Delivery) {
-		id := idOf(d)
+		id := harness.IDOf(d)
 		if id < 0 || id >= len(kinds) {
 			t.Fatalf("a message of unknown origin: %v", d.Headers)
 		}
 		if d.Headers["mark"] != float32(1.5) || d.MessageId != fmt.Sprint(id) {
 			t.Errorf("message %d lost its header or id: %v %q", id, d.Headers, d.MessageId)
 		}
-		got[id] = append(got[id], fate{reasonOf(d), string(d.Body)})
+		got[id] = append(got[id], fate{harness.ReasonOf(d), string(d.Body)})
 	}
-	c.drain(out, note)
-	c.drain(dead, note)
+	c.Drain(out, note)
+	c.Drain(dead, note)
 	want := make([][]fate, len(kinds))
 	for i := range kinds {
 		want[i] = []fate{{reasons[i], bodies[i]}}

@@ -148,7 +148,7 @@ func TestCallsSurviveLostConnections(t *testing.T) {
 		result <- err
 	}()
 	<-started
-	if err := node.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
+	if _, err := node.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
 		t.Fatal(err)
 	}
 	close(goOn)

@@ -132,7 +132,7 @@ func TestNotificationsOverRabbitMQ(t *testing.T) {
 		}
 	}
 	send(backlog, backlog+more/2)
-	if err := node.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
+	if _, err := node.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
 		t.Fatal(err)
 	}
 	send(backlog+more/2, backlog+more)

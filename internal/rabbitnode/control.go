@@ -66,14 +66,23 @@ func (n *Node) tool(ctx context.Context, stdin, path string, args ...string) (st
 }
 
 // CloseConnections is CloseAllConnections for those whose name begins with name, so
-// that tests which run beside each other on one node leave each other alone.
-func (n *Node) CloseConnections(ctx context.Context, name, reason string) error {
-	_, err := n.Eval(ctx, fmt.Sprintf(`[case catch rabbit_networking:connection_info(P, [client_properties]) of
-	[{client_properties, L}] -> case lists:keyfind(<<"connection_name">>, 1, L) of
-		{_, _, N} -> case binary:match(N, <<%q>>) of {0, _} -> catch rabbit_networking:close_connection(P, <<%q>>); _ -> ok end;
-		_ -> ok end;
-	_ -> ok end || P <- rabbit_networking:connections()], ok`, name, reason))
-	return err
+// that tests which run beside each other on one node leave each other alone. It
+// returns how many there were.
+func (n *Node) CloseConnections(ctx context.Context, name, reason string) (int, error) {
+	out, err := n.Eval(ctx, fmt.Sprintf(`Named = fun(P) ->
+		case catch rabbit_networking:connection_info(P, [client_properties]) of
+			[{client_properties, L}] when is_list(L) -> case lists:keyfind(<<"connection_name">>, 1, L) of
+				{_, _, Name} -> string:prefix(Name, <<%q>>) =/= nomatch;
+				false -> false
+			end;
+			_ -> false
+		end
+	end,
+	length([catch rabbit_networking:close_connection(P, <<%q>>) || P <- rabbit_networking:connections(), Named(P)])`, name, reason))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(out)
 }
 
 // CloseAllConnections makes the broker close every client connection with that

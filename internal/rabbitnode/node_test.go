@@ -130,8 +130,8 @@ func TestConnectionsAreClosedByTheirName(t *testing.T) {
 		t.Cleanup(func() { _ = conn.Close() })
 		closed[name], other = conn.NotifyClose(make(chan *amqp091.Error, 1)), conn
 	}
-	if err := n.CloseConnections(t.Context(), "mine/", "test reason"); err != nil {
-		t.Fatal(err)
+	if count, err := n.CloseConnections(t.Context(), "mine/", "test reason"); err != nil || count != 2 {
+		t.Fatalf("%d connections closed, %v", count, err)
 	}
 	for name, c := range closed {
 		if name != "mine/send" && name != "mine/listen" {

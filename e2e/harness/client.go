@@ -1,4 +1,4 @@
-package e2e
+package harness
 
 import (
 	"context"
@@ -11,15 +11,16 @@ import (
 	"github.com/wasmrouter/router/internal/rabbitnode"
 )
 
-// client is the tests' own connection to the broker. It is used before and
+// Client is the tests' own connection to the broker. It is used before and
 // after the faults, never during them, so that what goes wrong is the router's.
-type client struct {
+type Client struct {
 	t    *testing.T
-	conn *amqp091.Connection
-	ch   *amqp091.Channel
+	Conn *amqp091.Connection
+	Ch   *amqp091.Channel // in confirm mode
 }
 
-func dial(t *testing.T, n *rabbitnode.Node) *client {
+// Dial connects to a broker until the test ends.
+func Dial(t *testing.T, n *rabbitnode.Node) *Client {
 	t.Helper()
 	conn, err := amqp091.Dial(n.URL())
 	if err != nil {
@@ -32,43 +33,45 @@ func dial(t *testing.T, n *rabbitnode.Node) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t, conn, ch}
-	t.Cleanup(c.close)
+	c := &Client{t, conn, ch}
+	t.Cleanup(c.Close)
 	return c
 }
 
-func (c *client) close() { _ = c.conn.CloseDeadline(time.Now().Add(5 * time.Second)) }
+// Close closes the connection.
+func (c *Client) Close() { _ = c.Conn.CloseDeadline(time.Now().Add(5 * time.Second)) }
 
-// declare declares durable queues.
-func (c *client) declare(queues ...string) {
+// Declare declares durable queues.
+func (c *Client) Declare(queues ...string) {
 	c.t.Helper()
 	for _, q := range queues {
-		if _, err := c.ch.QueueDeclare(q, true, false, false, false, nil); err != nil {
+		if _, err := c.Ch.QueueDeclare(q, true, false, false, false, nil); err != nil {
 			c.t.Fatal(err)
 		}
 	}
 }
 
-// publish sends messages to a queue, mandatory, and returns when the broker has
+// Publish sends messages to a queue, mandatory, and returns when the broker has
 // confirmed all.
-func (c *client) publish(queue string, msgs ...amqp091.Publishing) {
+func (c *Client) Publish(queue string, msgs ...amqp091.Publishing) {
 	c.t.Helper()
-	if err := c.tryPublish(queue, msgs); err != nil {
+	if err := c.TryPublish(queue, msgs); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-func (c *client) tryPublish(queue string, msgs []amqp091.Publishing) error {
-	closed := c.ch.NotifyClose(make(chan *amqp091.Error, 1))
+// TryPublish is Publish that returns the error.
+func (c *Client) TryPublish(queue string, msgs []amqp091.Publishing) error {
+	closed := c.Ch.NotifyClose(make(chan *amqp091.Error, 1))
 	confirms := make([]*amqp091.DeferredConfirmation, 0, len(msgs))
 	for _, m := range msgs {
-		dc, err := c.ch.PublishWithDeferredConfirm("", queue, true, false, m)
+		dc, err := c.Ch.PublishWithDeferredConfirm("", queue, true, false, m)
 		if err != nil {
 			return err
 		}
 		confirms = append(confirms, dc)
 	}
-	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.t.Context(), Patience)
 	defer cancel()
 	for i, dc := range confirms {
 		switch ok, err := dc.WaitContext(ctx); {
@@ -86,18 +89,18 @@ func (c *client) tryPublish(queue string, msgs []amqp091.Publishing) error {
 	return nil
 }
 
-// fill publishes a whole load to a queue and notes it in the audit. It may run
+// Fill publishes a whole load to a queue and notes it in the audit. It may run
 // in a goroutine of its own; nobody else may use the client or the audit then.
-func (c *client) fill(queue string, load Load, a *Audit) error {
+func (c *Client) Fill(queue string, load Load, a *Audit) error {
 	const batch = 1000
 	for from := 0; from < load.Count; from += batch {
 		var msgs []amqp091.Publishing
 		to := min(from+batch, load.Count)
 		for id := from; id < to; id++ {
 			a.Attempted(id)
-			msgs = append(msgs, numbered(load, id))
+			msgs = append(msgs, Numbered(load, id))
 		}
-		if err := c.tryPublish(queue, msgs); err != nil {
+		if err := c.TryPublish(queue, msgs); err != nil {
 			return err
 		}
 		for id := from; id < to; id++ {
@@ -107,8 +110,8 @@ func (c *client) fill(queue string, load Load, a *Audit) error {
 	return nil
 }
 
-// numbered is message id of a load as it is published.
-func numbered(load Load, id int) amqp091.Publishing {
+// Numbered is message id of a load as it is published.
+func Numbered(load Load, id int) amqp091.Publishing {
 	return amqp091.Publishing{
 		DeliveryMode: amqp091.Persistent,
 		ContentType:  "application/json",
@@ -118,25 +121,25 @@ func numbered(load Load, id int) amqp091.Publishing {
 	}
 }
 
-// idOf returns the number of a message, -1 if it has none.
-func idOf(d amqp091.Delivery) int {
+// IDOf returns the number of a message, -1 if it has none.
+func IDOf(d amqp091.Delivery) int {
 	if id, ok := d.Headers["id"].(int64); ok {
 		return int(id)
 	}
 	return -1
 }
 
-// reasonOf returns why a message is a dead letter.
-func reasonOf(d amqp091.Delivery) string {
+// ReasonOf returns why a message is a dead letter.
+func ReasonOf(d amqp091.Delivery) string {
 	reason, _ := d.Headers["x-router-reason"].(string)
 	return reason
 }
 
-// drain takes everything that a queue holds, in the queue's order. Nobody else
+// Drain takes everything that a queue holds, in the queue's order. Nobody else
 // may be consuming or publishing.
-func (c *client) drain(queue string, each func(amqp091.Delivery)) {
+func (c *Client) Drain(queue string, each func(amqp091.Delivery)) {
 	c.t.Helper()
-	ch, err := c.conn.Channel()
+	ch, err := c.Conn.Channel()
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -155,7 +158,7 @@ func (c *client) drain(queue string, each func(amqp091.Delivery)) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	deadline := time.After(patience)
+	deadline := time.After(Patience)
 	for left := q.Messages; left > 0; left-- {
 		select {
 		case d, ok := <-deliveries:
@@ -174,16 +177,30 @@ func (c *client) drain(queue string, each func(amqp091.Delivery)) {
 	}
 }
 
-// awaitEmpty waits until a queue holds nothing, unacknowledged or not.
-func awaitEmpty(t *testing.T, n *rabbitnode.Node, queue string) {
-	t.Helper()
-	awaitLen(t, n, queue, 0)
+// DrainIfThere is Drain for a queue that nobody may have declared.
+func (c *Client) DrainIfThere(queue string, each func(amqp091.Delivery)) {
+	c.t.Helper()
+	ch, err := c.Conn.Channel()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil); err != nil {
+		return // the broker has closed the channel
+	}
+	_ = ch.Close()
+	c.Drain(queue, each)
 }
 
-// awaitLen waits until a queue holds at most that many messages.
-func awaitLen(t *testing.T, n *rabbitnode.Node, queue string, atMost int) {
+// AwaitEmpty waits until a queue holds nothing, unacknowledged or not.
+func AwaitEmpty(t *testing.T, n *rabbitnode.Node, queue string) {
 	t.Helper()
-	await(t, fmt.Sprintf("queue %s to have at most %d messages", queue, atMost), func() (bool, string) {
+	AwaitLen(t, n, queue, 0)
+}
+
+// AwaitLen waits until a queue holds at most that many messages.
+func AwaitLen(t *testing.T, n *rabbitnode.Node, queue string, atMost int) {
+	t.Helper()
+	Await(t, fmt.Sprintf("queue %s to have at most %d messages", queue, atMost), func() (bool, string) {
 		count, err := n.QueueLen(t.Context(), queue)
 		if err != nil {
 			return false, err.Error()

@@ -1,6 +1,7 @@
-// Package e2e runs the router's binary against real RabbitMQ nodes while things
-// go wrong, and judges by the ids of the messages what became of each.
-package e2e
+// Package harness runs the router's binary against real RabbitMQ nodes while things
+// go wrong, and judges by the ids of the messages what became of each. All of it is for
+// tests: its functions fail them.
+package harness
 
 import (
 	"bytes"

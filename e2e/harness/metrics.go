@@ -1,0 +1,53 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Metric returns the sum of the samples of a metric whose labels hold all of
+// the given parts, for example `route="orders"`.
+func (p *Process) Metric(name string, labels ...string) float64 {
+	p.t.Helper()
+	code, body, err := p.Get("/metrics")
+	if err != nil || code != http.StatusOK {
+		p.t.Fatalf("metrics: %d %v", code, err)
+	}
+	v, err := SumOf(body, name, labels...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return v
+}
+
+// SumOf adds up samples in Prometheus' text format.
+func SumOf(text, name string, labels ...string) (sum float64, err error) {
+	found := false
+	for line := range strings.Lines(text) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), name)
+		if !ok || rest == "" || rest[0] != '{' && rest[0] != ' ' {
+			continue
+		}
+		found = true
+		i := strings.LastIndexByte(rest, ' ')
+		all := true
+		for _, l := range labels {
+			all = all && strings.Contains(rest[:i], l)
+		}
+		if !all {
+			continue
+		}
+		v, err := strconv.ParseFloat(rest[i+1:], 64)
+		if err != nil {
+			return 0, fmt.Errorf("sample %q: %w", line, err)
+		}
+		sum += v
+	}
+	if !found {
+		return 0, errors.New("there is no metric " + name)
+	}
+	return sum, nil
+}

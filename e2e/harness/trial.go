@@ -1,0 +1,252 @@
+package harness
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/wasmrouter/router/internal/rabbitnode"
+)
+
+// Prefetch is the window of the routes that Chain writes: at most so many messages
+// are delivered again after one fault.
+const Prefetch = 256
+
+// Chain is a route through two filters, a Go guest and a C guest, whose target the
+// second chooses by the body. More are further lines of the route.
+func Chain(route, listen, out string, more ...string) string {
+	return fmt.Sprintf(`
+[filters.context]
+path = "stock:context-packer"
+config = { tenant = { from = ["body:tenant"], header = "tenant" }, trace = { mode = "off" } }
+[filters.by_kind]
+path = "stock:content-router"
+config = { field = "body:order.kind", routes = { order = "queue:%[3]s", nowhere = "queue:%[3]s.nowhere" } }
+[routes.%[1]s]
+listen = "%[2]s"
+filters = ["context", "by_kind"]
+allow = ["queue:%[3]s*"]
+prefetch = %[4]d
+%[5]s
+`, route, listen, out, Prefetch, strings.Join(more, "\n"))
+}
+
+// Seed returns the seed of a run: ROUTER_E2E_SEED, or a new one, which it logs.
+func Seed(t *testing.T) uint64 {
+	t.Helper()
+	s := rand.Uint64N(1 << 32)
+	if text := os.Getenv("ROUTER_E2E_SEED"); text != "" {
+		var err error
+		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("ROUTER_E2E_SEED: %v", err)
+		}
+	}
+	t.Logf("ROUTER_E2E_SEED=%d", s)
+	return s
+}
+
+// Messages returns how many messages a run moves: ROUTER_E2E_MESSAGES, or full, or at
+// most 5,000 with -short.
+func Messages(t *testing.T, full int) int {
+	t.Helper()
+	if testing.Short() {
+		full = min(full, 5000)
+	}
+	if text := os.Getenv("ROUTER_E2E_MESSAGES"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 100 {
+			t.Fatalf("ROUTER_E2E_MESSAGES=%q: it is a number of at least 100", text)
+		}
+		full = n
+	}
+	return full
+}
+
+// Trial takes a load of numbered messages through one route while things go wrong,
+// and then accounts for every message. The messages are in the source queue before
+// the first fault and are counted after the last, so that neither the publisher nor
+// the auditor adds to what goes wrong.
+//
+// The order of calls is NewTrial, Begin, any number of Until and faults with Struck
+// and Recovered around them, End. A trial belongs to its test's goroutine.
+type Trial struct {
+	T      *testing.T
+	Node   *rabbitnode.Node
+	Load   Load
+	Audit  *Audit
+	In     string // the source queue, durable
+	Out    string // the target queue, durable
+	Dead   string // where the route's dead letters go
+	Config string // path of router.toml, once begun
+	Router *Process
+	Rand   *rand.Rand // by the load's seed
+	Window int        // duplicates allowed for each fault, [Prefetch] unless changed
+	Letter bool       // dead letters are expected; the test judges them
+
+	result Result
+	begun  time.Time
+}
+
+// Result is what a trial has shown.
+type Result struct {
+	Report
+	Test       string         `json:"test"`
+	Faults     map[string]int `json:"faults"`         // how often each was injected
+	InFlow     int            `json:"faults_in_flow"` // while messages were left in the source
+	Window     int            `json:"window"`
+	Took       float64        `json:"took_seconds"`
+	Recoveries []float64      `json:"recovery_seconds,omitempty"` // from a fault's end to the next settled message
+	Struck     []string       `json:"struck,omitempty"`           // each fault with what was left in the source
+}
+
+// Count returns how many faults there were.
+func (r *Result) Count() (n int) {
+	for _, c := range r.Faults {
+		n += c
+	}
+	return n
+}
+
+// NewTrial declares a source and a target and fills the source with the load.
+func NewTrial(t *testing.T, n *rabbitnode.Node, load Load) *Trial {
+	t.Helper()
+	tr := &Trial{
+		T: t, Node: n, Load: load, Audit: NewAudit(load),
+		In: rabbitnode.Queue(t, "in"), Out: rabbitnode.Queue(t, "out"),
+		Rand: rand.New(rand.NewPCG(load.Seed, 0)), Window: Prefetch,
+		result: Result{Test: t.Name(), Faults: map[string]int{}},
+	}
+	tr.Dead = tr.In + ".dead"
+	c := Dial(t, n)
+	c.Declare(tr.In, tr.Out)
+	if err := c.Fill(tr.In, load, tr.Audit); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	return tr
+}
+
+// Begin starts a router that reaches its broker at url, with [Chain] from the source
+// to the target and these further lines of its route.
+func (tr *Trial) Begin(url string, more ...string) {
+	tr.T.Helper()
+	tr.Config = ConfigFile(tr.T, url, Chain("trial", tr.In, tr.Out, more...))
+	tr.begun = time.Now()
+	tr.Router = Start(tr.T, tr.Config)
+}
+
+// Until waits until at least so many messages of the load have left the source.
+func (tr *Trial) Until(gone int) {
+	tr.T.Helper()
+	AwaitLen(tr.T, tr.Node, tr.In, tr.Load.Count-gone)
+}
+
+// Struck counts a fault. Call it just before the fault, while the broker answers.
+func (tr *Trial) Struck(fault string) {
+	tr.T.Helper()
+	left, err := tr.Node.QueueLen(tr.T.Context(), tr.In)
+	if err != nil {
+		tr.T.Fatal(err)
+	}
+	if left > 0 {
+		tr.result.InFlow++
+	}
+	tr.result.Faults[fault]++
+	tr.result.Struck = append(tr.result.Struck, fmt.Sprintf("%d left: %s", left, fault))
+}
+
+// Recovered is called when a fault has just ended. It waits until the router has
+// settled another message and notes how long that took; it notes nothing if the
+// source is empty by then.
+func (tr *Trial) Recovered() {
+	tr.T.Helper()
+	begin := time.Now()
+	before := tr.settled()
+	Await(tr.T, "messages to flow again", func() (bool, string) {
+		if now := tr.settled(); now > before {
+			tr.result.Recoveries = append(tr.result.Recoveries, time.Since(begin).Seconds())
+			return true, ""
+		}
+		left, err := tr.Node.QueueLen(tr.T.Context(), tr.In)
+		return err == nil && left == 0, fmt.Sprintf("%d messages left, %v", left, err)
+	})
+}
+
+func (tr *Trial) settled() float64 {
+	return tr.Router.Metric("router_messages_settled_total")
+}
+
+// End waits until the source is empty, stops the router, and judges what became of
+// each message: nothing lost, changed, unexpected or out of order, and no more
+// duplicates than Window for each fault.
+func (tr *Trial) End() Result {
+	tr.T.Helper()
+	AwaitEmpty(tr.T, tr.Node, tr.In)
+	tr.result.Took = time.Since(tr.begun).Seconds()
+	tr.Router.Terminate()
+	return tr.Judge()
+}
+
+// Judge is the end of [Trial.End], for tests that bring the trial there themselves.
+func (tr *Trial) Judge() Result {
+	tr.T.Helper()
+	c := Dial(tr.T, tr.Node)
+	defer c.Close()
+	c.Drain(tr.Out, func(d amqp091.Delivery) { tr.Audit.Delivered(tr.Out, IDOf(d), d.Body) })
+	c.DrainIfThere(tr.Dead, func(d amqp091.Delivery) { tr.Audit.Dead(IDOf(d), ReasonOf(d), d.Body) })
+	tr.result.Report, tr.result.Window = tr.Audit.Report(), tr.Window
+	for _, line := range tr.result.Check(tr.Window * tr.result.Count()) {
+		tr.T.Error(line)
+	}
+	if !tr.Letter && len(tr.result.DeadLetters) != 0 {
+		tr.T.Errorf("dead letters %v, want none: every fault passes", tr.result.DeadLetters)
+	}
+	if n := tr.result.Count(); tr.result.InFlow < n/2 {
+		tr.T.Errorf("only %d of %d faults met messages on their way: the run proves little", tr.result.InFlow, n)
+	}
+	tr.result.publish(tr.T)
+	return tr.result
+}
+
+// publish logs the result and writes it as JSON into the folder that
+// ROUTER_E2E_REPORTS names.
+func (r *Result) publish(t *testing.T) {
+	t.Helper()
+	var text strings.Builder
+	for _, fault := range slices.Sorted(maps.Keys(r.Faults)) {
+		fmt.Fprintf(&text, "%d × %s, ", r.Faults[fault], fault)
+	}
+	fmt.Fprintf(&text, "%d while messages were on their way, in %.1f s, at most %d duplicates for each fault", r.InFlow, r.Took, r.Window)
+	if n := len(r.Recoveries); n > 0 {
+		slices.Sort(r.Recoveries)
+		fmt.Fprintf(&text, ", flow again after %.2f s (median), %.2f s (longest)", r.Recoveries[n/2], r.Recoveries[n-1])
+	}
+	text.WriteByte('\n')
+	r.WriteText(&text)
+	if t.Failed() {
+		text.WriteString("the faults, with what was left in the source queue:\n" + strings.Join(r.Struck, "\n"))
+	}
+	t.Log(text.String())
+	dir := os.Getenv("ROUTER_E2E_REPORTS")
+	if dir == "" {
+		return
+	}
+	doc, err := json.MarshalIndent(r, "", "  ")
+	if err == nil {
+		name := fmt.Sprintf("%s-%d.json", strings.ReplaceAll(r.Test, "/", "-"), r.Seed)
+		err = os.WriteFile(filepath.Join(dir, name), append(doc, '\n'), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
