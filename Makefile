@@ -57,8 +57,8 @@ fmt-check: ## fail if a Go file is not formatted
 	@scripts/check-format.sh
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (10s)
-	@scripts/fuzz.sh $(FUZZTIME)
+fuzz: ## run every fuzz target of FUZZ (./...) for FUZZTIME (10s)
+	@scripts/fuzz.sh $(FUZZTIME) $(FUZZ)
 
 .PHONY: bench
 bench: ## run every Go benchmark
