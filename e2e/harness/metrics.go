@@ -23,6 +23,23 @@ func (p *Process) Metric(name string, labels ...string) float64 {
 	return v
 }
 
+// Resources is what a process holds.
+type Resources struct {
+	Memory     int `json:"memory"` // resident, in bytes
+	Files      int `json:"files"`  // open descriptors
+	Goroutines int `json:"goroutines"`
+}
+
+// Resources returns what the router holds now.
+func (p *Process) Resources() Resources {
+	p.t.Helper()
+	return Resources{
+		Memory:     int(p.Metric("process_resident_memory_bytes")),
+		Files:      int(p.Metric("process_open_fds")),
+		Goroutines: int(p.Metric("go_goroutines")),
+	}
+}
+
 // SumOf adds up samples in Prometheus' text format.
 func SumOf(text, name string, labels ...string) (sum float64, err error) {
 	found := false

@@ -1,13 +1,9 @@
 package harness
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -93,28 +89,8 @@ type Trial struct {
 	Window int        // duplicates allowed for each fault, [Prefetch] unless changed
 	Letter bool       // dead letters are expected; the test judges them
 
-	result Result
+	result *Result
 	begun  time.Time
-}
-
-// Result is what a trial has shown.
-type Result struct {
-	Report
-	Test       string         `json:"test"`
-	Faults     map[string]int `json:"faults"`         // how often each was injected
-	InFlow     int            `json:"faults_in_flow"` // while messages were left in the source
-	Window     int            `json:"window"`
-	Took       float64        `json:"took_seconds"`
-	Recoveries []float64      `json:"recovery_seconds,omitempty"` // from a fault's end to the next settled message
-	Struck     []string       `json:"struck,omitempty"`           // each fault with what was left in the source
-}
-
-// Count returns how many faults there were.
-func (r *Result) Count() (n int) {
-	for _, c := range r.Faults {
-		n += c
-	}
-	return n
 }
 
 // NewTrial declares a source and a target and fills the source with the load.
@@ -124,7 +100,7 @@ func NewTrial(t *testing.T, n *rabbitnode.Node, load Load) *Trial {
 		T: t, Node: n, Load: load, Audit: NewAudit(load),
 		In: rabbitnode.Queue(t, "in"), Out: rabbitnode.Queue(t, "out"),
 		Rand: rand.New(rand.NewPCG(load.Seed, 0)), Window: Prefetch,
-		result: Result{Test: t.Name(), Faults: map[string]int{}},
+		result: NewResult(t, load.Seed),
 	}
 	tr.Dead = tr.In + ".dead"
 	c := Dial(t, n)
@@ -189,7 +165,7 @@ func (tr *Trial) settled() float64 {
 // End waits until the source is empty, stops the router, and judges what became of
 // each message: nothing lost, changed, unexpected or out of order, and no more
 // duplicates than Window for each fault.
-func (tr *Trial) End() Result {
+func (tr *Trial) End() *Result {
 	tr.T.Helper()
 	AwaitEmpty(tr.T, tr.Node, tr.In)
 	tr.result.Took = time.Since(tr.begun).Seconds()
@@ -197,8 +173,11 @@ func (tr *Trial) End() Result {
 	return tr.Judge()
 }
 
+// Note adds to the trial's result; see [Result.Note].
+func (tr *Trial) Note(name, format string, args ...any) { tr.result.Note(name, format, args...) }
+
 // Judge is the end of [Trial.End], for tests that bring the trial there themselves.
-func (tr *Trial) Judge() Result {
+func (tr *Trial) Judge() *Result {
 	tr.T.Helper()
 	c := Dial(tr.T, tr.Node)
 	defer c.Close()
@@ -214,39 +193,5 @@ func (tr *Trial) Judge() Result {
 	if n := tr.result.Count(); tr.result.InFlow < n/2 {
 		tr.T.Errorf("only %d of %d faults met messages on their way: the run proves little", tr.result.InFlow, n)
 	}
-	tr.result.publish(tr.T)
 	return tr.result
-}
-
-// publish logs the result and writes it as JSON into the folder that
-// ROUTER_E2E_REPORTS names.
-func (r *Result) publish(t *testing.T) {
-	t.Helper()
-	var text strings.Builder
-	for _, fault := range slices.Sorted(maps.Keys(r.Faults)) {
-		fmt.Fprintf(&text, "%d × %s, ", r.Faults[fault], fault)
-	}
-	fmt.Fprintf(&text, "%d while messages were on their way, in %.1f s, at most %d duplicates for each fault", r.InFlow, r.Took, r.Window)
-	if n := len(r.Recoveries); n > 0 {
-		slices.Sort(r.Recoveries)
-		fmt.Fprintf(&text, ", flow again after %.2f s (median), %.2f s (longest)", r.Recoveries[n/2], r.Recoveries[n-1])
-	}
-	text.WriteByte('\n')
-	r.WriteText(&text)
-	if t.Failed() {
-		text.WriteString("the faults, with what was left in the source queue:\n" + strings.Join(r.Struck, "\n"))
-	}
-	t.Log(text.String())
-	dir := os.Getenv("ROUTER_E2E_REPORTS")
-	if dir == "" {
-		return
-	}
-	doc, err := json.MarshalIndent(r, "", "  ")
-	if err == nil {
-		name := fmt.Sprintf("%s-%d.json", strings.ReplaceAll(r.Test, "/", "-"), r.Seed)
-		err = os.WriteFile(filepath.Join(dir, name), append(doc, '\n'), 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }
