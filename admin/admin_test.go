@@ -87,6 +87,20 @@ func full() admin.Config {
 	}
 }
 
+func TestTheBrokerIsShownIfThereIsOne(t *testing.T) {
+	cfg := full()
+	var held any
+	cfg.Broker = func() any { return held }
+	s := start(t, cfg)
+	if a := ask(t, s, "GET", "/api/broker"); a.Code != http.StatusNotFound || !strings.Contains(a.Body, "not its own broker") {
+		t.Errorf("no broker: %+v", a)
+	}
+	held = map[string]int{"memory": 7}
+	if a := ask(t, s, "GET", "/api/broker"); a != (answer{http.StatusOK, "application/json", `{"memory":7}` + "\n"}) {
+		t.Errorf("a broker: %+v", a)
+	}
+}
+
 func TestHealthAndReadiness(t *testing.T) {
 	const (
 		jsonType = "application/json"

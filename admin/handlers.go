@@ -16,6 +16,9 @@ func (s *Server) mux() *http.ServeMux {
 	if s.cfg.Metrics != nil {
 		m.Handle("GET /metrics", s.cfg.Metrics)
 	}
+	if s.cfg.Broker != nil {
+		m.HandleFunc("GET /api/broker", s.broker)
+	}
 	if s.cfg.Reload != nil {
 		m.HandleFunc("POST /-/reload", s.reload)
 	}
@@ -46,6 +49,16 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, r, http.StatusOK, status{Status: "ready"})
+}
+
+func (s *Server) broker(w http.ResponseWriter, r *http.Request) {
+	held := s.cfg.Broker()
+	if held == nil {
+		answer(w, r, http.StatusNotFound, status{Error: "the router is not its own broker; ask the broker it connects to"})
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(held)
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {

@@ -131,14 +131,21 @@ func (l *listener) receive(ctx context.Context, c *conn, s *settler, deliveries 
 	}
 }
 
+// errTwice is what a broker has done that sends one delivery two times.
+var errTwice = errors.New("the broker sent two deliveries with one tag")
+
+// hand hands a delivery to the route.
 func (l *listener) hand(s *settler, d *amqp091.Delivery) {
+	if !s.delivered(d.DeliveryTag) {
+		l.log.warn("ignored a delivery that came before", errTwice, "tag", d.DeliveryTag)
+		return
+	}
 	out := new(router.Delivery)
 	fill(&out.Envelope, d, l.queue, time.Now())
 	if offset, ok := d.Headers[streamOffset].(int64); ok {
 		l.offset, l.place = offset, offset+1
 	}
 	out.Settler, out.Tag = s, d.DeliveryTag
-	s.delivered(d.DeliveryTag)
 	l.b.count.delivered.Add(1)
 	l.handle(out)
 }

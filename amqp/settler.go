@@ -67,10 +67,14 @@ func newSettler(ch acknowledger, count *counters, prefetch int) *settler {
 
 func (s *settler) state(tag uint64) *uint8 { return &s.states[tag&uint64(len(s.states)-1)] }
 
-// delivered notes a delivery that will be settled.
-func (s *settler) delivered(tag uint64) {
+// delivered notes a delivery that will be settled. It reports false for a tag that
+// has come before: the same delivery again, which is settled once.
+func (s *settler) delivered(tag uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if tag <= s.top {
+		return false
+	}
 	if tag-s.ready > uint64(len(s.states)) {
 		old := s.states
 		s.states = make([]uint8, 2*len(old))
@@ -80,6 +84,7 @@ func (s *settler) delivered(tag uint64) {
 	}
 	s.top = tag
 	s.open++
+	return true
 }
 
 // Live implements [router.Settler].

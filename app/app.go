@@ -155,7 +155,7 @@ func (a *App) newAdmin(cfg *config.Config) (*admin.Server, error) {
 	}
 	return admin.New(admin.Config{
 		Listen: listen, Token: cfg.Admin.Token.Reveal(), Pprof: cfg.Admin.Pprof,
-		Ready: a.Ready, Metrics: metrics.Handler(), Reload: a.ReloadAndLog, Logger: a.log,
+		Ready: a.Ready, Metrics: metrics.Handler(), Reload: a.ReloadAndLog, Broker: a.embeddedStat, Logger: a.log,
 	})
 }
 

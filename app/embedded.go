@@ -109,3 +109,12 @@ func (e *embedded) release() {
 		e.server.Close()
 	}
 }
+
+// embeddedStat returns what the router's own broker holds, nil if it has none.
+func (a *App) embeddedStat() any {
+	p := a.broker.Load()
+	if p == nil || p.own == nil {
+		return nil
+	}
+	return p.own.server.Stat()
+}

@@ -2,7 +2,9 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +44,7 @@ send = ["queue:out"]
 cache_dir = "` + cacheDir + `"
 
 [admin]
-listen = ""
+listen = "127.0.0.1:0"
 `
 }
 
@@ -93,6 +95,22 @@ func TestARouterThatIsItsOwnBroker(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var held struct {
+		Connections []struct{ Name string }
+		Queues      []struct {
+			Name      string
+			Consumers int
+			Published uint64
+		}
+	}
+	if code := fetch(t, "http://"+a.AdminAddr()+"/api/broker", &held); code != http.StatusOK || len(held.Queues) != 3 || len(held.Connections) != 3 {
+		t.Errorf("/api/broker: %d, %+v", code, held)
+	}
+	for _, q := range held.Queues {
+		if q.Name == "in" && (q.Consumers != 1 || q.Published != 2) {
+			t.Errorf("/api/broker: %+v", q)
+		}
+	}
 	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
 	if err := a.Stop(context.Background()); err != nil {
 		t.Error(err)
@@ -103,6 +121,20 @@ func TestARouterThatIsItsOwnBroker(t *testing.T) {
 	if !strings.Contains(log.String(), "keeps nothing") {
 		t.Errorf("the log does not say that nothing is kept:\n%s", &log)
 	}
+}
+
+// fetch reads JSON from url into v.
+func fetch(t *testing.T, url string, v any) (code int) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		t.Fatalf("%s: %v", url, err)
+	}
+	return resp.StatusCode
 }
 
 func TestAnAddressThatIsTaken(t *testing.T) {

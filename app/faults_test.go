@@ -57,7 +57,8 @@ func TestTheBrokersBadDays(t *testing.T) {
 		{name: "connections are closed", fault: func(f *broker.Faults) { f.CloseConnections(router, 320, "CONNECTION_FORCED - a test") }, twice: 2 * each},
 		{name: "connections are cut", fault: func(f *broker.Faults) { f.CutConnections(router) }, twice: 2 * each},
 		{name: "connections are cut and dials refused", fault: func(f *broker.Faults) { f.RefuseDials(3); f.CutConnections(router) }, twice: 2 * each},
-		{name: "deliveries come twice", fault: func(f *broker.Faults) { f.DeliverTwice(2) }, twice: 2 * each},
+		{name: "deliveries come twice", fault: func(f *broker.Faults) { f.DeliverTwice(2) }},
+		{name: "a frame is cut", fault: func(f *broker.Faults) { f.CutAfter(router, 100) }, twice: 2 * each},
 		{name: "publishers are blocked", fault: (*broker.Faults).Block, resume: (*broker.Faults).Unblock},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -136,7 +137,6 @@ retry = { max_attempts = 100, backoff = "5ms", max_backoff = "20ms" }
 
 [process]
 cache_dir = "`+cacheDir+`"
-drain_timeout = "1s" # for a delivery whose tag has come twice, which is settled once
 
 [admin]
 listen = ""

@@ -61,12 +61,20 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return &conn{srv: s, nc: nc, br: bufio.NewReaderSize(nc, 64<<10), out: newOutbox(), channels: map[uint16]*channel{}, frameMax: minFrameMax}
 }
 
+// cut is [Faults.cut] for this connection, once it has a name.
+func (c *conn) cut(data []byte) ([]byte, bool) {
+	if !c.open.Load() {
+		return data, false
+	}
+	return c.srv.faults.cut(c.name, data)
+}
+
 // serve speaks with the client until the connection ends, and cleans up.
 func (c *conn) serve() {
 	interval := make(chan time.Duration, 1)
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		c.out.run(c.nc, interval, c.srv.cfg.WriteTimeout, c.resume, c.srv.faults.cut)
+		c.out.run(c.nc, interval, c.srv.cfg.WriteTimeout, c.resume, c.cut)
 	})
 	err := c.handshake()
 	if err == nil {

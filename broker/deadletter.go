@@ -35,10 +35,32 @@ func (q *queue) deadLetter(e *entry, reason string) {
 	}
 	list, _ := headers.get("x-death").([]any)
 	for _, to := range q.v.route(x, m) {
-		if !circles(list, to.name) && to.accepts(m) {
-			to.publish(m)
+		if !circles(list, to.name) {
+			q.v.bury(to, m)
 		}
 	}
+}
+
+// burial is a dead message on its way to a queue.
+type burial struct {
+	to *queue
+	m  *message
+}
+
+// bury puts a dead message into a queue. One that this pushes out of there dies in
+// turn, after it: queues that lead to each other take a list and no stack.
+func (v *vhost) bury(to *queue, m *message) {
+	v.burials = append(v.burials, burial{to, m})
+	if len(v.burials) > 1 {
+		return // the first call does the rest
+	}
+	for i := 0; i < len(v.burials); i++ {
+		if b := v.burials[i]; b.to.accepts(b.m) {
+			b.to.publish(b.m)
+		}
+	}
+	clear(v.burials)
+	v.burials = v.burials[:0]
 }
 
 // died returns the header x-death with one more death: the newest first, those of

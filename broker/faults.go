@@ -19,6 +19,7 @@ type Faults struct {
 	doubles  int
 	refused  int
 	cutAfter int // bytes that are still written; 0 is no cut
+	cutMatch func(name string) bool
 	cutting  bool
 	delay    time.Duration
 	stalled  chan struct{} // closed when reading goes on
@@ -63,9 +64,12 @@ func (f *Faults) DeliverTwice(n int) { f.arm(func() { f.doubles = n }) }
 // RefuseDials closes the next n connections as they come.
 func (f *Faults) RefuseDials(n int) { f.arm(func() { f.refused = n }) }
 
-// CutAfter closes whatever connection has been sent n more bytes, in the middle of
-// a frame if that is where it is. It works once; n is at least 1.
-func (f *Faults) CutAfter(n int) { f.arm(func() { f.cutAfter, f.cutting = max(n, 1), true }) }
+// CutAfter closes the connection that is sent the last of n more bytes, in the middle
+// of a frame if that is where it is. Those count that go to connections whose name
+// match accepts; match nil is all. It works once; n is at least 1.
+func (f *Faults) CutAfter(match func(name string) bool, n int) {
+	f.arm(func() { f.cutAfter, f.cutMatch, f.cutting = max(n, 1), match, true })
+}
 
 // StallReads stops reading from all connections until the returned function is
 // called.
@@ -196,12 +200,12 @@ func (f *Faults) reading() <-chan struct{} {
 	return f.stalled
 }
 
-// cut returns what of data is to be written, and whether the connection is to be
-// closed behind it.
-func (f *Faults) cut(data []byte) ([]byte, bool) {
+// cut returns what of data is to be written to the connection of that name, and
+// whether it is to be closed behind it.
+func (f *Faults) cut(name string, data []byte) ([]byte, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.cutting {
+	if !f.cutting || f.cutMatch != nil && !f.cutMatch(name) {
 		return data, false
 	}
 	if len(data) < f.cutAfter {

@@ -220,7 +220,7 @@ func TestCutConnections(t *testing.T) {
 	other := openPipe(t, s)
 	closed = other.NotifyClose(make(chan *amqp091.Error, 1))
 	again := setUp(t, other)
-	s.Faults().CutAfter(10) // the head of a frame, and no more than a part of its payload
+	s.Faults().CutAfter(nil, 10) // the head of a frame, and no more than a part of its payload
 	_, _, err := again.ch.Get("q", false)
 	if err == nil {
 		t.Error("half a frame was read as a message")

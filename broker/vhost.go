@@ -19,6 +19,7 @@ type vhost struct {
 	exchanges map[string]*exchange
 	queues    map[string]*queue
 	replies   map[string]*consumer // of direct replies, by the token of their address
+	burials   []burial             // dead messages that are being passed on; empty between calls
 	closed    bool
 }
 
