@@ -17,7 +17,7 @@ import (
 // Ctl runs rabbitmqctl against the node and returns what it prints. It takes a
 // second or more; Eval is quicker.
 func (n *Node) Ctl(ctx context.Context, args ...string) (string, error) {
-	out, err := n.tool(ctx, "", n.tools.ctl, append([]string{"--quiet", "-n", nodeName}, args...)...)
+	out, err := n.tool(ctx, "", n.tools.ctl, append([]string{"--quiet", "-n", n.name}, args...)...)
 	if err != nil {
 		return out, fmt.Errorf("rabbitmqctl %s: %w: %s", strings.Join(args, " "), err, out)
 	}
@@ -121,9 +121,19 @@ func (n *Node) StartApp(ctx context.Context) error {
 }
 
 // QueueLen returns how many messages a queue of the default virtual host holds,
-// those included that wait for an acknowledgement. It needs no connection.
+// those included that wait for an acknowledgement. It needs no connection. Of a
+// quorum queue the leader is asked, so that a majority must live.
 func (n *Node) QueueLen(ctx context.Context, queue string) (int, error) {
-	out, err := n.Eval(ctx, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<%q>>)), [{messages, N}] = rabbit_amqqueue:info(Q, [messages]), N`, queue))
+	// A quorum queue's own count is written down every few seconds only.
+	out, err := n.Eval(ctx, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<%q>>)),
+	case amqqueue:get_type(Q) of
+		rabbit_quorum_queue ->
+			{ok, {_, Total}, _} = ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1, 5000),
+			Total;
+		_ ->
+			[{messages, Count}] = rabbit_amqqueue:info(Q, [messages]),
+			Count
+	end`, queue))
 	if err != nil {
 		return 0, err
 	}

@@ -46,15 +46,17 @@ const startTimeout = 2 * time.Minute
 
 // Node is a running RabbitMQ node. Its methods are safe for concurrent use.
 type Node struct {
-	cfg      Config
-	tools    tools
-	dir      string
-	ownDir   bool
-	lock     *os.File
-	cookie   string
-	distPort int
-	epmdPort int
-	log      *slog.Logger
+	cfg       Config
+	tools     tools
+	dir       string
+	ownDir    bool
+	lock      *os.File
+	name      string // as Erlang has it, with its host
+	cookie    string
+	distPort  int
+	epmdPort  int
+	clustered bool // the cluster's fabric is its epmd
+	log       *slog.Logger
 
 	mu      sync.Mutex // protects server, epmd and stopped
 	server  *process
@@ -82,10 +84,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func startOnce(ctx context.Context, cfg Config, found tools) (*Node, error) {
-	n := &Node{cfg: cfg, tools: found, log: cfg.Logger}
-	if n.log == nil {
-		n.log = slog.New(slog.DiscardHandler)
-	}
+	n := newNode(cfg, found, nodeName)
 	if err := n.prepare(); err != nil {
 		n.Stop()
 		return nil, fmt.Errorf("prepare a RabbitMQ node: %w", err)
@@ -95,6 +94,14 @@ func startOnce(ctx context.Context, cfg Config, found tools) (*Node, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+func newNode(cfg Config, found tools, name string) *Node {
+	n := &Node{cfg: cfg, tools: found, name: name, log: cfg.Logger}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	return n
 }
 
 // Port returns the AMQP port on 127.0.0.1.
@@ -151,7 +158,7 @@ func (n *Node) spawn() (*process, error) {
 		return nil, err
 	}
 	defer out.Close()
-	if n.epmd == nil || n.epmd.exited() {
+	if !n.clustered && (n.epmd == nil || n.epmd.exited()) {
 		n.epmd, err = spawn(command{path: n.tools.epmd, args: []string{"-port", strconv.Itoa(n.epmdPort), "-address", "127.0.0.1"}, env: n.env(), dir: n.dir, out: out})
 		if err != nil {
 			return nil, fmt.Errorf("start epmd: %w", err)
@@ -255,6 +262,23 @@ func (n *Node) Kill() error {
 	server := n.server
 	n.mu.Unlock()
 	return server.kill()
+}
+
+// Shutdown asks the broker with SIGTERM to end and returns when it has: it hands
+// over what it leads and closes its connections and queues in good order.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.mu.Lock()
+	server := n.server
+	n.mu.Unlock()
+	if err := n.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-server.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("RabbitMQ does not end after SIGTERM: %w", context.Cause(ctx))
+	}
 }
 
 // Restart starts the broker again, on the same ports and files; it ends it
