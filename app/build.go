@@ -211,8 +211,11 @@ func (b *builder) route(name string, loaded map[string]loadedFilter) router.Rout
 			Queue: r.Queue(name), Prefetch: r.Prefetch, Priority: r.Priority,
 			Exclusive: r.Exclusive, DrainTimeout: b.cfg.Process.DrainTimeout.Std(),
 		},
-		Lanes:      r.Parallel,
-		Retry:      router.RetryPolicy{MaxAttempts: r.Retry.MaxAttempts, Backoff: r.Retry.Backoff.Std(), MaxBackoff: r.Retry.MaxBackoff.Std()},
+		Lanes: r.Parallel,
+		Retry: router.RetryPolicy{
+			MaxAttempts: r.Retry.MaxAttempts, Backoff: r.Retry.Backoff.Std(), MaxBackoff: r.Retry.MaxBackoff.Std(),
+			Unroutable: r.Retry.Unroutable,
+		},
 		DeadLetter: router.Target{Kind: router.TargetQueue, Queue: r.DeadLetter},
 		MaxMessage: int(r.MaxMessage.Bytes()), AllowCC: r.AllowCC,
 		DedupWindow: r.Dedup.Window, DedupTTL: r.Dedup.TTL.Std(),

@@ -276,7 +276,11 @@ func (p *Plan) WriteText(w io.Writer) error {
 			}
 			row(label, "%s", strings.Join(r.Send, ", "))
 		}
-		row("on error", "%s; up to %d attempts, %s to %s apart", r.OnError, r.Retry.MaxAttempts, r.Retry.Backoff, r.Retry.MaxBackoff)
+		unroutable := ""
+		if r.Retry.Unroutable {
+			unroutable = ", unroutable messages too"
+		}
+		row("on error", "%s; up to %d attempts, %s to %s apart%s", r.OnError, r.Retry.MaxAttempts, r.Retry.Backoff, r.Retry.MaxBackoff, unroutable)
 		row("dead letters", "queue %s", r.DeadLetter)
 		row("largest body", "%s", r.MaxMessage)
 		if r.Dedup.Window > 0 {

@@ -308,6 +308,10 @@ type Retry struct {
 	Backoff Duration `toml:"backoff" json:"backoff" rule:"min=1ms,max=1h"`
 	// The longest wait.
 	MaxBackoff Duration `toml:"max_backoff" json:"max_backoff" rule:"min=1ms,max=24h"`
+	// Try a message that no queue takes again too, for targets whose queues,
+	// bindings or exchanges come and go, instead of making it a dead letter at
+	// once. A route that keeps order stands still meanwhile.
+	Unroutable bool `toml:"unroutable" json:"unroutable"`
 }
 
 // Dedup remembers which messages were sent where, so that a redelivered message

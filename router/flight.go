@@ -126,16 +126,17 @@ func (o *output) unsent(err error) {
 
 func (o *output) fail(err error) {
 	o.err = err
+	l := o.flight.lane
 	result := sentUnconfirmed
 	switch {
 	case errors.Is(err, ErrUnroutable):
-		result, o.final = sentUnroutable, true
+		result = sentUnroutable
+		o.final = !l.route.cfg.Retry.Unroutable || l.route.cfg.Unroutable == PolicyDrop
 	case errors.Is(err, ErrUnsendable):
 		result, o.final = sentUnsendable, true
 	case errors.Is(err, ErrNacked):
 		result = sentNacked
 	}
-	l := o.flight.lane
 	l.route.stat.sent[result].Add(1)
 	if !o.final {
 		l.interrupt()

@@ -39,6 +39,48 @@ func TestRetryWaitsForWhatIsUnderWay(t *testing.T) {
 	})
 }
 
+func TestUnroutableMessagesMayBeTriedAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		misses int // so many sends find no queue
+		policy Policy
+		want   []string
+	}{
+		"until a queue is there": {misses: 2, want: []string{"queue:out 1", "queue:out 1", "queue:out 1", "queue:out 2"}},
+		"to the last attempt":    {misses: 3, want: []string{"queue:out 1", "queue:out 1", "queue:out 1", "queue:in.dead 1", "queue:out 2"}},
+		"not what is dropped":    {misses: 1, policy: PolicyDrop, want: []string{"queue:out 1", "queue:out 2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker()
+				b.answer = func(n int, to Target, _ *Envelope) error {
+					if n < test.misses && to.Queue == "out" {
+						return ErrUnroutable
+					}
+					return nil
+				}
+				r, stop := start(t, config(b, func(c *RouteConfig) {
+					c.Retry.Unroutable, c.Unroutable, c.Source.Prefetch = true, test.policy, 1
+				}))
+				b.deliver("1", "x")
+				b.deliver("2", "x")
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if diff := cmp.Diff(test.want, b.sent()); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				dead := uint64(0)
+				if len(test.want) == 5 {
+					dead = 1
+				}
+				if st := r.Stat(); st.DeadLetters[ReasonUnroutable] != dead || st.Sent[sentUnroutable] != uint64(test.misses) {
+					t.Errorf("%+v", st)
+				}
+				stop()
+			})
+		})
+	}
+}
+
 func TestDelayOfAFilterIsKeptBehindARetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()

@@ -65,6 +65,9 @@ type RetryPolicy struct {
 	MaxAttempts int // tries in all, the first included; ≥ 1
 	Backoff     time.Duration
 	MaxBackoff  time.Duration
+	// Unroutable has what no queue takes tried again, too, unless the route
+	// drops it. Without, it is a dead letter at once.
+	Unroutable bool
 }
 
 // RouteConfig describes a route.
