@@ -85,9 +85,11 @@ type Trial struct {
 	Dead   string // where the route's dead letters go
 	Config string // path of router.toml, once begun
 	Router *Process
+	Route  string     // the route from the source to the target, "trial" unless changed
 	Rand   *rand.Rand // by the load's seed
 	Window int        // duplicates allowed for each fault, [Prefetch] unless changed
 	Letter bool       // dead letters are expected; the test judges them
+	Mixed  bool       // no order is promised, so none is judged
 
 	result *Result
 	begun  time.Time
@@ -99,7 +101,7 @@ func NewTrial(t *testing.T, n *rabbitnode.Node, load Load) *Trial {
 	tr := &Trial{
 		T: t, Node: n, Load: load, Audit: NewAudit(load),
 		In: rabbitnode.Queue(t, "in"), Out: rabbitnode.Queue(t, "out"),
-		Rand: rand.New(rand.NewPCG(load.Seed, 0)), Window: Prefetch,
+		Rand: rand.New(rand.NewPCG(load.Seed, 0)), Window: Prefetch, Route: "trial",
 		result: NewResult(t, load.Seed),
 	}
 	tr.Dead = tr.In + ".dead"
@@ -116,9 +118,20 @@ func NewTrial(t *testing.T, n *rabbitnode.Node, load Load) *Trial {
 // to the target and these further lines of its route.
 func (tr *Trial) Begin(url string, more ...string) {
 	tr.T.Helper()
-	tr.Config = ConfigFile(tr.T, url, Chain("trial", tr.In, tr.Out, more...))
+	tr.BeginWith(url, Chain(tr.Route, tr.In, tr.Out, more...))
+}
+
+// BeginWith is [Trial.Begin] with a configuration of the test's own, which has a
+// route of the trial's name. Others are further trials whose loads pass through the
+// same router.
+func (tr *Trial) BeginWith(url, text string, others ...*Trial) {
+	tr.T.Helper()
+	tr.Config = ConfigFile(tr.T, url, text)
 	tr.begun = time.Now()
 	tr.Router = Start(tr.T, tr.Config)
+	for _, o := range others {
+		o.Config, o.begun, o.Router = tr.Config, tr.begun, tr.Router
+	}
 }
 
 // Until waits until at least so many messages of the load have left the source.
@@ -158,8 +171,12 @@ func (tr *Trial) Recovered() {
 	})
 }
 
-func (tr *Trial) settled() float64 {
-	return tr.Router.Metric("router_messages_settled_total")
+func (tr *Trial) settled() float64 { return tr.Metric("messages_settled_total") }
+
+// Metric is [Process.Metric] of the trial's route; the name is without "router_".
+func (tr *Trial) Metric(name string, labels ...string) float64 {
+	tr.T.Helper()
+	return tr.Router.Metric("router_"+name, append(labels, fmt.Sprintf("route=%q", tr.Route))...)
 }
 
 // End waits until the source is empty, stops the router, and judges what became of
@@ -184,7 +201,11 @@ func (tr *Trial) Judge() *Result {
 	c.Drain(tr.Out, func(d amqp091.Delivery) { tr.Audit.Delivered(tr.Out, IDOf(d), d.Body) })
 	c.DrainIfThere(tr.Dead, func(d amqp091.Delivery) { tr.Audit.Dead(IDOf(d), ReasonOf(d), d.Body) })
 	tr.result.Report, tr.result.Window = tr.Audit.Report(), tr.Window
-	for _, line := range tr.result.Check(tr.Window * tr.result.Count()) {
+	judged := tr.result.Report
+	if tr.Mixed {
+		judged.Disordered = 0
+	}
+	for _, line := range judged.Check(tr.Window * tr.result.Count()) {
 		tr.T.Error(line)
 	}
 	if !tr.Letter && len(tr.result.DeadLetters) != 0 {
