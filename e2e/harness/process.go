@@ -44,8 +44,7 @@ type LogLine struct {
 	Raw   string `json:"-"`
 }
 
-// ConfigFile writes router.toml into a folder of its own. The router's own
-// settings come before text.
+// ConfigFile writes router.toml into a folder of its own; see [WriteConfig].
 func ConfigFile(t *testing.T, url, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "router.toml")
@@ -53,11 +52,11 @@ func ConfigFile(t *testing.T, url, text string) string {
 	return path
 }
 
-// WriteConfig writes a configuration: the broker's address and the harness's own
-// settings, then text.
+// WriteConfig writes a configuration: the harness's own settings and the broker's
+// address, then text. Lines of text before its first table belong to the table broker.
 func WriteConfig(t *testing.T, path, url, text string) {
 	t.Helper()
-	head := fmt.Sprintf("[broker]\nurl = %q\n[process]\ncache_dir = %q\n[log]\nformat = \"json\"\n", url, CacheDir)
+	head := fmt.Sprintf("[process]\ncache_dir = %q\n[log]\nformat = \"json\"\n[broker]\nurl = %q\n", CacheDir, url)
 	if err := os.WriteFile(path, []byte(head+text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +142,13 @@ func (p *Process) AwaitLine(what string, skip int, match func(LogLine) bool) (Lo
 			p.t.Fatalf("the router did not log %s:\n%s", what, p.Tail(20))
 		}
 	}
+}
+
+// Lines returns the lines so far.
+func (p *Process) Lines() []LogLine {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lines[:len(p.lines):len(p.lines)]
 }
 
 // Logged returns how many lines there are so far.
@@ -245,21 +251,21 @@ func (p *Process) Alive() bool {
 	}
 }
 
-// Terminate sends SIGTERM, waits, and fails the test unless the router ends
-// with code 0.
-func (p *Process) Terminate() {
+// Terminate sends SIGTERM, waits, fails the test unless the router ends with code 0,
+// and returns how long that took.
+func (p *Process) Terminate() time.Duration {
 	p.t.Helper()
 	begin := time.Now()
 	p.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-		p.t.Logf("the router ended %s after SIGTERM", time.Since(begin).Round(time.Millisecond))
 	case <-time.After(Patience):
 		p.t.Fatalf("the router does not end after SIGTERM:\n%s", p.Tail(20))
 	}
 	if p.code != 0 {
 		p.t.Errorf("the router ended with code %d after SIGTERM, want 0:\n%s", p.code, p.Tail(20))
 	}
+	return time.Since(begin)
 }
 
 // Await polls until done says yes; its text says in what state it is.

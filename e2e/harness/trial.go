@@ -68,6 +68,15 @@ func Messages(t *testing.T, full int) int {
 	return full
 }
 
+// Times returns how often a fault is to strike: a few times, or as often as the fault
+// matrix asks for if ROUTER_E2E_FULL is set.
+func Times(full, few int) int {
+	if os.Getenv("ROUTER_E2E_FULL") != "" {
+		return full
+	}
+	return few
+}
+
 // Trial takes a load of numbered messages through one route while things go wrong,
 // and then accounts for every message. The messages are in the source queue before
 // the first fault and are counted after the last, so that neither the publisher nor
@@ -90,6 +99,7 @@ type Trial struct {
 	Window int        // duplicates allowed for each fault, [Prefetch] unless changed
 	Letter bool       // dead letters are expected; the test judges them
 	Mixed  bool       // no order is promised, so none is judged
+	Broker string     // further lines of the configuration's table broker
 
 	result *Result
 	begun  time.Time
@@ -126,7 +136,7 @@ func (tr *Trial) Begin(url string, more ...string) {
 // same router.
 func (tr *Trial) BeginWith(url, text string, others ...*Trial) {
 	tr.T.Helper()
-	tr.Config = ConfigFile(tr.T, url, text)
+	tr.Config = ConfigFile(tr.T, url, tr.Broker+text)
 	tr.begun = time.Now()
 	tr.Router = Start(tr.T, tr.Config)
 	for _, o := range others {
@@ -159,8 +169,21 @@ func (tr *Trial) Struck(fault string) {
 // source is empty by then.
 func (tr *Trial) Recovered() {
 	tr.T.Helper()
-	begin := time.Now()
-	before := tr.settled()
+	tr.flows(time.Now(), tr.settled())
+}
+
+// Restart starts the router again after it has ended, waits until it has settled a
+// message, and notes how long that took from begin on.
+func (tr *Trial) Restart(begin time.Time) {
+	tr.T.Helper()
+	tr.Router = Launch(tr.T, tr.Config)
+	tr.Router.AwaitReady()
+	tr.flows(begin, 0)
+}
+
+// flows waits until the router has settled more than before.
+func (tr *Trial) flows(begin time.Time, before float64) {
+	tr.T.Helper()
 	Await(tr.T, "messages to flow again", func() (bool, string) {
 		if now := tr.settled(); now > before {
 			tr.result.Recoveries = append(tr.result.Recoveries, time.Since(begin).Seconds())
