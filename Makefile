@@ -72,6 +72,18 @@ yardstick: deps ## measure filter calls beside raw wazero and the Extism SDK
 wasm: deps ## build the filter modules from their sources
 	filters/build.sh
 
+.PHONY: vuln
+vuln: ## look for known vulnerabilities in what is built
+	@scripts/vuln.sh
+
+.PHONY: sbom
+sbom: build ## write what bin/router is made of to dist/router.cdx.json
+	@scripts/sbom.sh bin/router dist/router.cdx.json
+
+.PHONY: twice
+twice: build ## build again elsewhere, fail if the result differs
+	@scripts/reproducible.sh bin/router
+
 .PHONY: gen
 gen: ## write the generated files anew
 	$(GO) run ./internal/gen
