@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"testing"
 )
 
 // Metric returns the sum of the samples of a metric whose labels hold all of
@@ -67,4 +70,31 @@ func SumOf(text, name string, labels ...string) (sum float64, err error) {
 		return 0, errors.New("there is no metric " + name)
 	}
 	return sum, nil
+}
+
+// Retransmitted returns how many TCP segments this machine has sent more than once.
+func Retransmitted(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/net/snmp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0] != "Tcp:" {
+			continue
+		}
+		if names == nil {
+			names = fields
+			continue
+		}
+		if i := slices.Index(names, "RetransSegs"); i > 0 && i < len(fields) {
+			if n, err := strconv.Atoi(fields[i]); err == nil {
+				return n
+			}
+		}
+	}
+	t.Fatal("/proc/net/snmp does not say how many TCP segments were sent again")
+	return 0
 }

@@ -45,18 +45,24 @@ type LogLine struct {
 }
 
 // ConfigFile writes router.toml into a folder of its own; see [WriteConfig].
-func ConfigFile(t *testing.T, url, text string) string {
+func ConfigFile(t *testing.T, url, text string, process ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "router.toml")
-	WriteConfig(t, path, url, text)
+	WriteConfig(t, path, url, text, process...)
 	return path
 }
 
-// WriteConfig writes a configuration: the harness's own settings and the broker's
-// address, then text. Lines of text before its first table belong to the table broker.
-func WriteConfig(t *testing.T, path, url, text string) {
+// WriteConfig writes a configuration: the harness's own settings, further lines of the
+// table process, and the broker's addresses, joined by commas, then text. Lines of text
+// before its first table belong to the table broker.
+func WriteConfig(t *testing.T, path, url, text string, process ...string) {
 	t.Helper()
-	head := fmt.Sprintf("[process]\ncache_dir = %q\n[log]\nformat = \"json\"\n[broker]\nurl = %q\n", CacheDir, url)
+	broker := fmt.Sprintf("url = %q", url)
+	if strings.Contains(url, ",") {
+		broker = fmt.Sprintf(`urls = ["%s"]`, strings.ReplaceAll(url, ",", `", "`))
+	}
+	head := fmt.Sprintf("[process]\ncache_dir = %q\n%s\n[log]\nformat = \"json\"\n[broker]\n%s\n",
+		CacheDir, strings.Join(process, "\n"), broker)
 	if err := os.WriteFile(path, []byte(head+text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -172,8 +178,6 @@ func (p *Process) Tail(n int) string {
 // AwaitReady waits until all routes consume.
 func (p *Process) AwaitReady() {
 	p.t.Helper()
-	line, _ := p.AwaitLine("its admin address", 0, func(l LogLine) bool { return l.Msg == "admin listener" })
-	p.admin = line.Addr
 	Await(p.t, "the router to be ready", func() (bool, string) {
 		code, body, err := p.Get("/readyz")
 		if err != nil {
@@ -183,8 +187,26 @@ func (p *Process) AwaitReady() {
 	})
 }
 
-// Get asks the admin listener for a path and returns the status and the body.
+// AwaitUnready waits until the router says that it is not ready, with that among its
+// reasons.
+func (p *Process) AwaitUnready(reason string) {
+	p.t.Helper()
+	Await(p.t, fmt.Sprintf("the router to be unready because of %q", reason), func() (bool, string) {
+		code, body, err := p.Get("/readyz")
+		if err != nil {
+			return false, err.Error()
+		}
+		return code == http.StatusServiceUnavailable && strings.Contains(body, reason), body
+	})
+}
+
+// Get asks the admin listener for a path and returns the status and the body. It
+// waits for the listener first.
 func (p *Process) Get(path string) (int, string, error) {
+	if p.admin == "" {
+		line, _ := p.AwaitLine("its admin address", 0, func(l LogLine) bool { return l.Msg == "admin listener" })
+		p.admin = line.Addr
+	}
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + p.admin + path)
 	if err != nil {

@@ -100,6 +100,7 @@ type Trial struct {
 	Letter bool       // dead letters are expected; the test judges them
 	Mixed  bool       // no order is promised, so none is judged
 	Broker string     // further lines of the configuration's table broker
+	Stop   string     // process.drain_timeout, such as "2s"; the default if empty
 
 	result *Result
 	begun  time.Time
@@ -136,9 +137,20 @@ func (tr *Trial) Begin(url string, more ...string) {
 // same router.
 func (tr *Trial) BeginWith(url, text string, others ...*Trial) {
 	tr.T.Helper()
-	tr.Config = ConfigFile(tr.T, url, tr.Broker+text)
+	tr.Launch(url, text, others...)
+	tr.Router.AwaitReady()
+}
+
+// Launch is [Trial.BeginWith] that does not wait until the router consumes.
+func (tr *Trial) Launch(url, text string, others ...*Trial) {
+	tr.T.Helper()
+	var process []string
+	if tr.Stop != "" {
+		process = append(process, fmt.Sprintf("drain_timeout = %q", tr.Stop))
+	}
+	tr.Config = ConfigFile(tr.T, url, tr.Broker+text, process...)
 	tr.begun = time.Now()
-	tr.Router = Start(tr.T, tr.Config)
+	tr.Router = Launch(tr.T, tr.Config)
 	for _, o := range others {
 		o.Config, o.begun, o.Router = tr.Config, tr.begun, tr.Router
 	}
