@@ -109,6 +109,12 @@ type Trial struct {
 // NewTrial declares a source and a target and fills the source with the load.
 func NewTrial(t *testing.T, n *rabbitnode.Node, load Load) *Trial {
 	t.Helper()
+	return NewTrialIn(t, n, load, nil)
+}
+
+// NewTrialIn is [NewTrial] with arguments for the two queues, such as their type.
+func NewTrialIn(t *testing.T, n *rabbitnode.Node, load Load, arguments amqp091.Table) *Trial {
+	t.Helper()
 	tr := &Trial{
 		T: t, Node: n, Load: load, Audit: NewAudit(load),
 		In: rabbitnode.Queue(t, "in"), Out: rabbitnode.Queue(t, "out"),
@@ -117,7 +123,11 @@ func NewTrial(t *testing.T, n *rabbitnode.Node, load Load) *Trial {
 	}
 	tr.Dead = tr.In + ".dead"
 	c := Dial(t, n)
-	c.Declare(tr.In, tr.Out)
+	for _, q := range []string{tr.In, tr.Out} {
+		if _, err := c.Ch.QueueDeclare(q, true, false, false, false, arguments); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := c.Fill(tr.In, load, tr.Audit); err != nil {
 		t.Fatal(err)
 	}

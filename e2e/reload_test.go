@@ -12,47 +12,6 @@ import (
 	"github.com/wasmrouter/router/internal/rabbitnode"
 )
 
-// TestDrain stops the router with SIGTERM under load, several times: nothing is
-// lost and nothing arrives twice.
-func TestDrain(t *testing.T) {
-	n := rabbitnode.Shared(t)
-	in, out := rabbitnode.Queue(t, "in"), rabbitnode.Queue(t, "out")
-	load := harness.Load{Seed: harness.Seed(t), Count: harness.Messages(t, 20_000), Keys: 1, Pad: 64}
-	audit := harness.NewAudit(load)
-	c := harness.Dial(t, n)
-	c.Declare(in, out)
-	if err := c.Fill(in, load, audit); err != nil {
-		t.Fatal(err)
-	}
-	config := harness.ConfigFile(t, n.URL(), harness.Chain("drain", in, out))
-	const stops = 4
-	inFlow := 0
-	for i := range stops {
-		p := harness.Start(t, config)
-		harness.AwaitLen(t, n, in, load.Count-(i+1)*load.Count/(stops+1))
-		p.Terminate()
-		left, err := n.QueueLen(t.Context(), in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if left > 0 {
-			inFlow++
-		}
-	}
-	p := harness.Start(t, config)
-	harness.AwaitEmpty(t, n, in)
-	p.Terminate()
-	c.Drain(out, func(d amqp091.Delivery) { audit.Delivered(out, harness.IDOf(d), d.Body) })
-	r := audit.Report()
-	r.WriteText(t.Output())
-	for _, line := range r.Check(0) {
-		t.Error(line)
-	}
-	if inFlow == 0 {
-		t.Error("no stop met messages on their way: the run proves nothing")
-	}
-}
-
 // TestReload reloads under load: a broken configuration changes nothing, a
 // changed route is swapped, an unchanged route keeps its consumer.
 func TestReload(t *testing.T) {
