@@ -87,12 +87,42 @@ func full() admin.Config {
 	}
 }
 
-func TestTheBrokerIsShownIfThereIsOne(t *testing.T) {
+func TestTheConsoleIsForEverybodyAndSaysNothing(t *testing.T) {
+	cfg := full()
+	cfg.Token, cfg.API = "s3cret", map[string]func() any{"status": func() any { return "status" }}
+	s := start(t, cfg)
+	for _, path := range []string{"/console/", "/console/console.js", "/console/console.css", "/console/icon.svg"} {
+		resp, err := http.Get("http://" + s.Addr() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if policy := resp.Header.Get("Content-Security-Policy"); resp.StatusCode != 200 || !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") {
+			t.Errorf("%s: %d, %q", path, resp.StatusCode, policy)
+		}
+	}
+	if got := ask(t, s, "GET", "/console/", "Host", "router.example.com").Code; got != 200 {
+		t.Errorf("by another name: %d", got)
+	}
+	for path, want := range map[string]int{"/api/status": 401, "/console/../api/status": 307, "//api/status": 401, "/console": 401} {
+		if got := ask(t, s, "GET", path).Code; got != want {
+			t.Errorf("%s without a token: %d, want %d", path, got, want)
+		}
+	}
+	if a := ask(t, s, "GET", "/api/status", "Authorization", "Bearer s3cret", "Sec-Fetch-Site", "same-origin"); a.Code != 200 {
+		t.Errorf("the console with the token: %+v", a)
+	}
+	if a := ask(t, s, "GET", "/api/status", "Authorization", "Bearer s3cret", "Sec-Fetch-Site", "cross-site"); a.Code != 403 {
+		t.Errorf("another page: %+v", a)
+	}
+}
+
+func TestWhatTheAPIHasNotIsNotFound(t *testing.T) {
 	cfg := full()
 	var held any
-	cfg.Broker = func() any { return held }
+	cfg.API = map[string]func() any{"broker": func() any { return held }}
 	s := start(t, cfg)
-	if a := ask(t, s, "GET", "/api/broker"); a.Code != http.StatusNotFound || !strings.Contains(a.Body, "not its own broker") {
+	if a := ask(t, s, "GET", "/api/broker"); a.Code != http.StatusNotFound || !strings.Contains(a.Body, "no broker of its own") {
 		t.Errorf("no broker: %+v", a)
 	}
 	held = map[string]int{"memory": 7}
@@ -162,7 +192,11 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/debug/vars", 404, 404},
 		{"POST", "/-/reload", 200, 404},
 		{"GET", "/-/reload", 405, 404},
-		{"GET", "/", 404, 404},
+		{"GET", "/", 302, 302},
+		{"GET", "/console/", 200, 200},
+		{"POST", "/console/", 405, 405},
+		{"GET", "/console/../secret", 307, 307},
+		{"GET", "/nothing", 404, 404},
 	} {
 		if got := ask(t, s, c.method, c.path).Code; got != c.code {
 			t.Errorf("%s %s: %d, want %d", c.method, c.path, got, c.code)
@@ -202,7 +236,7 @@ func TestATokenIsAskedForBeforeAnythingIsTold(t *testing.T) {
 	cfg := full()
 	cfg.Token = "s3cret"
 	s := start(t, cfg)
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/", "/nothing", "/-/reload", "/healthz/", "//healthz"} {
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/api/status", "/nothing", "/-/reload", "/healthz/", "//healthz"} {
 		for _, header := range [][]string{
 			nil,
 			{"Authorization", "Bearer wrong"},

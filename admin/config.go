@@ -39,7 +39,7 @@ type Config struct {
 	Ready   func() (ready bool, why []string) // with reasons if not; nil is always
 	Metrics http.Handler                      // GET /metrics
 	Reload  func(context.Context) error       // POST /-/reload; one at a time, not ended by the client's leaving
-	Broker  func() any                        // GET /api/broker, as JSON; it returns nil while there is none
+	API     map[string]func() any             // GET /api/NAME, as JSON; nil is what is not there
 	Logger  *slog.Logger                      // nil logs nothing
 }
 

@@ -30,7 +30,10 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 
 	known := g.asks && g.hasToken(r)
+	static := r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/console/") // the same everywhere
 	switch {
+	case static:
+		g.next.ServeHTTP(w, r)
 	case !known && !g.knowsHost(r.Host):
 		// A page whose name was made to resolve to this address; a browser
 		// does not have the token.

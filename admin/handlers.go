@@ -16,9 +16,11 @@ func (s *Server) mux() *http.ServeMux {
 	if s.cfg.Metrics != nil {
 		m.Handle("GET /metrics", s.cfg.Metrics)
 	}
-	if s.cfg.Broker != nil {
-		m.HandleFunc("GET /api/broker", s.broker)
+	for name, get := range s.cfg.API {
+		m.HandleFunc("GET /api/"+name, func(w http.ResponseWriter, r *http.Request) { s.api(w, r, name, get) })
 	}
+	m.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
+	m.Handle("GET /console/", http.StripPrefix("/console", http.HandlerFunc(serveConsole)))
 	if s.cfg.Reload != nil {
 		m.HandleFunc("POST /-/reload", s.reload)
 	}
@@ -51,14 +53,14 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	answer(w, r, http.StatusOK, status{Status: "ready"})
 }
 
-func (s *Server) broker(w http.ResponseWriter, r *http.Request) {
-	held := s.cfg.Broker()
-	if held == nil {
-		answer(w, r, http.StatusNotFound, status{Error: "the router is not its own broker; ask the broker it connects to"})
+func (s *Server) api(w http.ResponseWriter, r *http.Request, name string, get func() any) {
+	v := get()
+	if v == nil {
+		answer(w, r, http.StatusNotFound, status{Error: "this router has no " + name + " of its own"})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(held)
+	_ = json.NewEncoder(w).Encode(v)
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {

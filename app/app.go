@@ -49,8 +49,9 @@ type App struct {
 	broker atomic.Pointer[brokerPart]
 	table  atomic.Pointer[table]
 
-	life context.Context // ends when Stop begins: routes drain, a reload gives up
-	end  context.CancelFunc
+	began time.Time
+	life  context.Context // ends when Stop begins: routes drain, a reload gives up
+	end   context.CancelFunc
 
 	busy     chan struct{} // full while Start, Reload or Stop is at work; it protects the two below
 	state    state
@@ -101,7 +102,7 @@ func New(ctx context.Context, opts Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{opts: opts, level: new(slog.LevelVar), busy: make(chan struct{}, 1)}
+	a := &App{opts: opts, level: new(slog.LevelVar), began: time.Now(), busy: make(chan struct{}, 1)}
 	level := cfg.Log.Level
 	if opts.LogLevel != "" {
 		level = opts.LogLevel
@@ -155,7 +156,12 @@ func (a *App) newAdmin(cfg *config.Config) (*admin.Server, error) {
 	}
 	return admin.New(admin.Config{
 		Listen: listen, Token: cfg.Admin.Token.Reveal(), Pprof: cfg.Admin.Pprof,
-		Ready: a.Ready, Metrics: metrics.Handler(), Reload: a.ReloadAndLog, Broker: a.embeddedStat, Logger: a.log,
+		Ready: a.Ready, Metrics: metrics.Handler(), Reload: a.ReloadAndLog, Logger: a.log,
+		API: map[string]func() any{
+			"broker": a.embeddedStat,
+			"plan":   func() any { return a.table.Load().plan() },
+			"status": func() any { return a.Status() },
+		},
 	})
 }
 

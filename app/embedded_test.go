@@ -111,6 +111,15 @@ func TestARouterThatIsItsOwnBroker(t *testing.T) {
 			t.Errorf("/api/broker: %+v", q)
 		}
 	}
+	var status app.Status
+	if code := fetch(t, "http://"+a.AdminAddr()+"/api/status", &status); code != http.StatusOK || !status.Ready || len(status.Connections) != 2 ||
+		len(status.Routes) != 1 || !status.Routes[0].Consuming || status.Routes[0].Received != 1 || status.Routes[0].Sent["ok"] != 1 {
+		t.Errorf("/api/status: %d, %+v", code, status)
+	}
+	var plan app.Plan
+	if code := fetch(t, "http://"+a.AdminAddr()+"/api/plan", &plan); code != http.StatusOK || len(plan.Routes) != 1 || plan.Routes[0].Listen != "in" {
+		t.Errorf("/api/plan: %d, %+v", code, plan)
+	}
 	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
 	if err := a.Stop(context.Background()); err != nil {
 		t.Error(err)
