@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -32,29 +33,55 @@ func FuzzParse(f *testing.F) {
 		if (c == nil) == (err == nil) {
 			t.Fatalf("configuration %v, error %v", c != nil, err)
 		}
-		all, _ := errors.AsType[Errors](err)
-		if err != nil && len(all) == 0 {
-			t.Fatalf("error %T", err)
-		}
-		for _, w := range warnings {
-			all = append(all, &w.Error)
-		}
-		written := strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n")
-		for _, e := range all {
-			switch {
-			case e.File != "router.toml" || e.Problem == "" || e.Hint == "":
-				t.Errorf("%#v", e)
-			case e.Line < 1 || e.Line > len(written) || e.Col < 1 || e.Col > utf8.RuneCountInString(written[e.Line-1])+1:
-				t.Errorf("position outside the text: %v", e)
-			case strings.ContainsFunc(e.Error(), func(r rune) bool { return r < ' ' || r == 0x7f }):
-				t.Errorf("a control character in %q", e.Error())
-			}
-		}
+		everyErrorHasItsPlace(t, "router.toml", data, warnings, err)
 		everyKeyHasItsPosition(t, strings.TrimPrefix(string(data), "\ufeff"))
 		if c != nil {
 			dump(t, c)
 		}
 	})
+}
+
+// FuzzParseFilter is FuzzParse for the file of a filter project.
+func FuzzParseFilter(f *testing.F) {
+	for _, text := range []string{
+		"path = \"f.wasm\"\n[limits]\nmodule_size = \"1MiB\"\n",
+		"path = \"stock:cbor\"\nsha256 = \"00\"\n[config]\ndecode = \"json-to-cbor\"\nkey = \"${file:key}\"\n",
+		"path = \"../f.wasm\"\n[grants]\nkv = 1\n[limit]\n", "config = []", "path = \"\"\n[limits]\ncall_time = \"-1s\"\nmemory = \"1\"",
+	} {
+		f.Add([]byte(text))
+	}
+	options := Options{Env: testEnv, open: func(string) (*os.File, error) { return nil, os.ErrNotExist }}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		filter, warnings, err := parseFilter("filter.toml", data, "testdata", options)
+		if (filter == nil) == (err == nil) {
+			t.Fatalf("filter %v, error %v", filter != nil, err)
+		}
+		everyErrorHasItsPlace(t, "filter.toml", data, warnings, err)
+	})
+}
+
+// everyErrorHasItsPlace checks that errors and warnings say what is wrong, what to
+// do about it and where, without a character that a terminal would act on.
+func everyErrorHasItsPlace(t *testing.T, file string, data []byte, warnings []Warning, err error) {
+	t.Helper()
+	all, _ := errors.AsType[Errors](err)
+	if err != nil && len(all) == 0 {
+		t.Fatalf("error %T", err)
+	}
+	for _, w := range warnings {
+		all = append(all, &w.Error)
+	}
+	written := strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n")
+	for _, e := range all {
+		switch {
+		case e.File != file || e.Problem == "" || e.Hint == "":
+			t.Errorf("%#v", e)
+		case e.Line < 1 || e.Line > len(written) || e.Col < 1 || e.Col > utf8.RuneCountInString(written[e.Line-1])+1:
+			t.Errorf("position outside the text: %v", e)
+		case strings.ContainsFunc(e.Error(), unicode.IsControl):
+			t.Errorf("a control character in %q", e.Error())
+		}
+	}
 }
 
 // everyKeyHasItsPosition compares the scanner with the TOML library.
@@ -64,7 +91,7 @@ func everyKeyHasItsPosition(t *testing.T, text string) {
 	if tooDeep >= 0 || len(text) > 1<<16 {
 		return
 	}
-	if _, err := toml.Decode(text, &tree); err != nil {
+	if _, err := toml.Decode(text, &tree); err != nil || root.twofold() != nil {
 		return
 	}
 	var walk func(value any, n *node, path string)

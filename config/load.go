@@ -90,6 +90,9 @@ func parseDocument(name string, data []byte, dir string) (*document, map[string]
 	if _, err := toml.Decode(text, &tree); err != nil {
 		return nil, nil, doc.syntaxError(text, err)
 	}
+	if n := root.twofold(); n != nil { // the library takes it, and loses keys
+		return nil, nil, doc.offsetError(n.offset, problem{"an array cannot get keys as a table does", "write a [table], or [[a table]] for each element"})
+	}
 	doc.root = root
 	return doc, tree, nil
 }

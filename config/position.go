@@ -44,6 +44,25 @@ func (n *node) make(key string, offset int) *node {
 	return child
 }
 
+// twofold returns a node that is an array and a table at once, which TOML does
+// not allow, or nil.
+func (n *node) twofold() *node {
+	if n.items != nil && len(n.keys) > 0 {
+		return n
+	}
+	for _, key := range sortedKeys(n.keys) {
+		if bad := n.keys[key].twofold(); bad != nil {
+			return bad
+		}
+	}
+	for _, item := range n.items {
+		if bad := item.twofold(); bad != nil {
+			return bad
+		}
+	}
+	return nil
+}
+
 // scanner finds the positions of all keys and array elements of a TOML text
 // that the TOML library accepts. The library itself knows neither the position
 // of a table nor those of an array's elements. On a text that it would refuse

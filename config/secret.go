@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 )
 
 const hidden = "***"
@@ -59,13 +60,18 @@ func (u URL) Reveal() string { return u.text }
 func (u URL) IsZero() bool { return u.text == "" }
 
 // String returns the address with its password replaced by "***", or "***" for
-// an address that cannot be parsed, since nobody knows where its password is.
+// an address that cannot be parsed, or that has an @ behind its first / as where
+// a password was not encoded, since nobody knows where its password is.
 func (u URL) String() string {
 	if u.text == "" {
 		return ""
 	}
 	p, err := url.Parse(u.text)
 	if err != nil || p.Host == "" || p.Opaque != "" {
+		return hidden
+	}
+	_, rest, _ := strings.Cut(u.text, "//")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 && strings.Contains(rest[i:], "@") {
 		return hidden
 	}
 	at := ""

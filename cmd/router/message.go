@@ -226,10 +226,13 @@ func pairs(flag string, list []string) (map[string]any, error) {
 			return nil, fmt.Errorf("%s %q: write it as NAME=VALUE", flag, s)
 		}
 		m[name] = value
+		if !json.Valid([]byte(value)) {
+			continue
+		}
 		dec := json.NewDecoder(strings.NewReader(value))
 		dec.UseNumber()
 		var v any
-		if dec.Decode(&v) == nil && !dec.More() {
+		if dec.Decode(&v) == nil {
 			m[name] = headerValue(v)
 		}
 	}

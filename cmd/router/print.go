@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -52,12 +54,12 @@ func (p *messagePrinter) print(env *router.Envelope) {
 		_ = enc.Encode(m) // every part is a type that JSON has
 		return
 	}
-	fmt.Fprintf(p.out, "%s (exchange %q, key %q)\n", m.Queue, m.Exchange, m.RoutingKey)
+	fmt.Fprintf(p.out, "%s (exchange %q, key %q)\n", word(m.Queue), m.Exchange, m.RoutingKey)
 	for _, name := range slices.Sorted(maps.Keys(m.Properties)) {
 		fmt.Fprintf(p.out, "  %s: %q\n", name, m.Properties[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
-		fmt.Fprintf(p.out, "  header %s: %s\n", name, compact(m.Headers[name]))
+		fmt.Fprintf(p.out, "  header %s: %s\n", word(name), safe(compact(m.Headers[name])))
 	}
 	if m.BodyBase64 != "" {
 		fmt.Fprintf(p.out, "  %d bytes, base64: %s\n", len(body), m.BodyBase64)
@@ -72,7 +74,15 @@ func (p *messagePrinter) print(env *router.Envelope) {
 	fmt.Fprintf(p.out, "  %s\n", safe(m.Body))
 }
 
-// safe escapes control characters, which could otherwise command the terminal.
+// word returns a name as it is, or quoted if that could be taken for something else.
+func word(s string) string {
+	if q := strconv.Quote(s); q != `"`+s+`"` {
+		return q
+	}
+	return s
+}
+
+// safe replaces control characters, which could otherwise command the terminal.
 func safe(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 0x20 && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
@@ -109,7 +119,8 @@ func properties(p *router.Properties) map[string]string {
 	return m
 }
 
-// printable returns headers as values that JSON can hold.
+// printable returns headers as values that JSON can hold, written as
+// [workbench.Message] reads them.
 func printable(headers map[string]any) map[string]any {
 	m := make(map[string]any, len(headers))
 	for name, v := range headers {
@@ -134,6 +145,10 @@ func printableValue(v any) any {
 		}
 	case router.Decimal:
 		return fmt.Sprintf("%de-%d", v.Value, v.Scale)
+	case []byte:
+		return map[string]string{"bytes": hex.EncodeToString(v)}
+	case time.Time:
+		return map[string]string{"time": v.UTC().Format(time.RFC3339)}
 	}
 	return v
 }
