@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -103,7 +104,7 @@ func TestARouterThatIsItsOwnBroker(t *testing.T) {
 			Published uint64
 		}
 	}
-	if code := fetch(t, "http://"+a.AdminAddr()+"/api/broker", &held); code != http.StatusOK || len(held.Queues) != 3 || len(held.Connections) != 3 {
+	if code := fetch(t, "http://"+a.AdminAddr()+"/api/broker", &held); code != http.StatusOK || len(held.Queues) != 3 || len(held.Connections) < 3 {
 		t.Errorf("/api/broker: %d, %+v", code, held)
 	}
 	for _, q := range held.Queues {
@@ -111,11 +112,12 @@ func TestARouterThatIsItsOwnBroker(t *testing.T) {
 			t.Errorf("/api/broker: %+v", q)
 		}
 	}
-	var status app.Status
-	if code := fetch(t, "http://"+a.AdminAddr()+"/api/status", &status); code != http.StatusOK || !status.Ready || len(status.Connections) != 2 ||
-		len(status.Routes) != 1 || !status.Routes[0].Consuming || status.Routes[0].Received != 1 || status.Routes[0].Sent["ok"] != 1 {
-		t.Errorf("/api/status: %d, %+v", code, status)
-	}
+	await(t, "/api/status to count the message", func() (bool, string) {
+		var status app.Status
+		code := fetch(t, "http://"+a.AdminAddr()+"/api/status", &status)
+		return code == http.StatusOK && status.Ready && len(status.Connections) >= 2 &&
+			len(status.Routes) == 1 && status.Routes[0].Consuming && status.Routes[0].Received == 1 && status.Routes[0].Sent["ok"] == 1, fmt.Sprintf("%+v", status)
+	})
 	var plan app.Plan
 	if code := fetch(t, "http://"+a.AdminAddr()+"/api/plan", &plan); code != http.StatusOK || len(plan.Routes) != 1 || plan.Routes[0].Listen != "in" {
 		t.Errorf("/api/plan: %d, %+v", code, plan)
