@@ -74,6 +74,22 @@ func (r *Relay) Lose(side Side, percent int) {
 	}
 }
 
+// Swallow loses all that the router sends on that side's connections from now on until
+// they end; what the broker sends still arrives.
+func (r *Relay) Swallow(side Side) {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for l, s := range r.legs {
+		if s != side {
+			continue
+		}
+		if err := drop(l.router, 100); err != nil && !errors.Is(err, net.ErrClosed) {
+			r.t.Fatal(err)
+		}
+	}
+}
+
 // Reset ends the connections of that side with a reset, and returns how many there were.
 func (r *Relay) Reset(side Side) (n int) {
 	r.mu.Lock()

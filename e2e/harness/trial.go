@@ -241,12 +241,7 @@ func (tr *Trial) Note(name, format string, args ...any) { tr.result.Note(name, f
 // Judge is the end of [Trial.End], for tests that bring the trial there themselves.
 func (tr *Trial) Judge() *Result {
 	tr.T.Helper()
-	c := Dial(tr.T, tr.Node)
-	defer c.Close()
-	c.Drain(tr.Out, func(d amqp091.Delivery) { tr.Audit.Delivered(tr.Out, IDOf(d), d.Body) })
-	c.DrainIfThere(tr.Dead, func(d amqp091.Delivery) { tr.Audit.Dead(IDOf(d), ReasonOf(d), d.Body) })
-	tr.result.Report, tr.result.Window = tr.Audit.Report(), tr.Window
-	judged := tr.result.Report
+	judged := tr.Account()
 	if tr.Mixed {
 		judged.Disordered = 0
 	}
@@ -260,4 +255,16 @@ func (tr *Trial) Judge() *Result {
 		tr.T.Errorf("only %d of %d faults met messages on their way: the run proves little", tr.result.InFlow, n)
 	}
 	return tr.result
+}
+
+// Account looks what became of each message, and judges nothing. The router must have
+// ended.
+func (tr *Trial) Account() Report {
+	tr.T.Helper()
+	c := Dial(tr.T, tr.Node)
+	defer c.Close()
+	c.Drain(tr.Out, func(d amqp091.Delivery) { tr.Audit.Delivered(tr.Out, IDOf(d), d.Body) })
+	c.DrainIfThere(tr.Dead, func(d amqp091.Delivery) { tr.Audit.Dead(IDOf(d), ReasonOf(d), d.Body) })
+	tr.result.Report, tr.result.Window = tr.Audit.Report(), tr.Window
+	return tr.result.Report
 }
