@@ -1,15 +1,9 @@
 package amqp_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,87 +13,27 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testkit"
 )
-
-// authority is a certificate authority of its own.
-type authority struct {
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	n    int64
-}
-
-func newAuthority(t *testing.T, dir, name string) *authority {
-	t.Helper()
-	a := &authority{dir: dir}
-	a.cert, a.key = a.issue(t, name, &x509.Certificate{
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	})
-	return a
-}
-
-// issue writes NAME.pem and NAME.key.
-func (a *authority) issue(t *testing.T, name string, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.n++
-	c.SerialNumber = big.NewInt(a.n)
-	c.Subject = pkix.Name{CommonName: name}
-	c.NotBefore = time.Now().Add(-time.Hour)
-	if c.NotAfter.IsZero() {
-		c.NotAfter = time.Now().Add(time.Hour)
-	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{
-		a.pem(name):     {Type: "CERTIFICATE", Bytes: der},
-		a.keyFile(name): {Type: "EC PRIVATE KEY", Bytes: keyDER},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, key
-}
-
-func (a *authority) pem(name string) string     { return filepath.Join(a.dir, name+".pem") }
-func (a *authority) keyFile(name string) string { return filepath.Join(a.dir, name+".key") }
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	ours, theirs := newAuthority(t, t.TempDir(), "ours"), newAuthority(t, t.TempDir(), "theirs")
+	ours, theirs := testkit.NewAuthority(t, "ours"), testkit.NewAuthority(t, "theirs")
 	server := &x509.Certificate{
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    []string{"broker.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
-	ours.issue(t, "server", server)
+	ours.Issue(t, "server", server)
 	client := func() *x509.Certificate {
 		return &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	}
-	ours.issue(t, "router", client())
-	ours.issue(t, "unknown", client())
+	ours.Issue(t, "router", client())
+	ours.Issue(t, "unknown", client())
 	expired := client()
 	expired.NotAfter = time.Now().Add(-time.Minute)
-	ours.issue(t, "expired", expired)
-	theirs.issue(t, "router", client())
+	ours.Issue(t, "expired", expired)
+	theirs.Issue(t, "router", client())
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -111,9 +45,9 @@ func TestTLS(t *testing.T) {
 		Plugins: []string{"rabbitmq_auth_mechanism_ssl"},
 		Conf: strings.Join([]string{
 			"listeners.ssl.default = " + addr,
-			"ssl_options.cacertfile = " + ours.pem("ours"),
-			"ssl_options.certfile = " + ours.pem("server"),
-			"ssl_options.keyfile = " + ours.keyFile("server"),
+			"ssl_options.cacertfile = " + ours.Cert("ours"),
+			"ssl_options.certfile = " + ours.Cert("server"),
+			"ssl_options.keyfile = " + ours.Key("server"),
 			"ssl_options.verify = verify_peer",
 			"ssl_options.fail_if_no_peer_cert = true",
 			"ssl_cert_login_from = common_name",
@@ -134,7 +68,7 @@ func TestTLS(t *testing.T) {
 		}
 	}
 
-	good := amqp.TLSConfig{CAFile: ours.pem("ours"), CertFile: ours.pem("router"), KeyFile: ours.keyFile("router")}
+	good := amqp.TLSConfig{CAFile: ours.Cert("ours"), CertFile: ours.Cert("router"), KeyFile: ours.Key("router")}
 	with := func(f func(*amqp.TLSConfig)) amqp.TLSConfig {
 		c := good
 		f(&c)
@@ -153,12 +87,12 @@ func TestTLS(t *testing.T) {
 		{"wrong name", "amqps://guest:guest@localhost:" + port, good, "not localhost"},
 		{"wrong name asked for", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.ServerName = "other.test" }), "other.test"},
 		{"unverified", "amqps://guest:guest@localhost:" + port, with(func(c *amqp.TLSConfig) { c.InsecureSkipVerify = true }), ""},
-		{"unknown authority", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CAFile = theirs.pem("theirs") }), "unknown authority"},
+		{"unknown authority", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CAFile = theirs.Cert("theirs") }), "unknown authority"},
 		{"no client certificate", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CertFile, c.KeyFile = "", "" }), "connect to " + addr},
-		{"client of another authority", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CertFile, c.KeyFile = theirs.pem("router"), theirs.keyFile("router") }), "connect to " + addr},
-		{"expired client", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CertFile, c.KeyFile = ours.pem("expired"), ours.keyFile("expired") }), "connect to " + addr},
+		{"client of another authority", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CertFile, c.KeyFile = theirs.Cert("router"), theirs.Key("router") }), "connect to " + addr},
+		{"expired client", "amqps://guest:guest@" + addr, with(func(c *amqp.TLSConfig) { c.CertFile, c.KeyFile = ours.Cert("expired"), ours.Key("expired") }), "connect to " + addr},
 		{"unknown user", "amqps://" + addr, with(func(c *amqp.TLSConfig) {
-			c.External, c.CertFile, c.KeyFile = true, ours.pem("unknown"), ours.keyFile("unknown")
+			c.External, c.CertFile, c.KeyFile = true, ours.Cert("unknown"), ours.Key("unknown")
 		}), "refused"},
 		{"plain to TLS", "amqp://" + addr, good, "connect to " + addr},
 	} {

@@ -154,7 +154,7 @@ func (c *Client) Drain(queue string, each func(amqp091.Delivery)) {
 	if q.Messages == 0 {
 		return
 	}
-	deliveries, err := ch.Consume(queue, "", false, true, false, false, nil)
+	deliveries, err := ch.Consume(queue, "", false, false, false, false, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}

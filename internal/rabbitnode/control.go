@@ -57,7 +57,7 @@ func (n *Node) tool(ctx context.Context, stdin, path string, args ...string) (st
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = n.env(), n.dir, &out, &out
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.SysProcAttr = attributes()
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		err = errors.Join(context.Cause(ctx), err)
