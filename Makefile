@@ -60,6 +60,10 @@ fmt-check: ## fail if a Go file is not formatted
 fuzz: ## run every fuzz target of FUZZ (./...) for FUZZTIME (10s)
 	@scripts/fuzz.sh $(FUZZTIME) $(FUZZ)
 
+.PHONY: matrix
+matrix: deps ## play the fault matrix three times, table into docs/GUARANTEES.md
+	$(GO) run ./e2e/matrix/report $(MATRIX)
+
 .PHONY: bench
 bench: ## run every Go benchmark
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...

@@ -23,6 +23,7 @@ type Result struct {
 	Recoveries []float64         `json:"recovery_seconds,omitempty"` // from a fault's end to the next settled message
 	Struck     []string          `json:"struck,omitempty"`           // each fault with what was left in the source
 	Notes      map[string]string `json:"notes,omitempty"`            // further figures by name
+	Mixed      bool              `json:"mixed,omitempty"`            // no order is promised
 	Failed     bool              `json:"failed,omitempty"`
 }
 

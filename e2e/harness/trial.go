@@ -265,6 +265,6 @@ func (tr *Trial) Account() Report {
 	defer c.Close()
 	c.Drain(tr.Out, func(d amqp091.Delivery) { tr.Audit.Delivered(tr.Out, IDOf(d), d.Body) })
 	c.DrainIfThere(tr.Dead, func(d amqp091.Delivery) { tr.Audit.Dead(IDOf(d), ReasonOf(d), d.Body) })
-	tr.result.Report, tr.result.Window = tr.Audit.Report(), tr.Window
+	tr.result.Report, tr.result.Window, tr.result.Mixed = tr.Audit.Report(), tr.Window, tr.Mixed
 	return tr.result.Report
 }
