@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
 	"github.com/wasmrouter/router/router"
 )
 
@@ -76,7 +78,7 @@ type listener struct {
 	consumed   bool   // a consumer was registered at least once
 	failures   int    // in a row, for backoff
 	undecoded  int    // losses in a row by a delivery that cannot be decoded
-	quarantine bool   // one delivery at a time until the undecodable one is gone
+	quarantine bool   // one delivery at a time until the undecodable or oversized ones are gone
 	offset     int64  // of the last delivery of a stream
 	place      any    // of a stream to begin at; nil is where the source says
 	cancelled  bool   // the broker has cancelled the last consumer
@@ -169,6 +171,9 @@ func (l *listener) connect(ctx context.Context) error {
 			l.line.down(err)
 			return err
 		}
+		if errors.Is(err, errOversized) {
+			continue
+		}
 		if errors.Is(err, errRestore) {
 			l.setQuarantine(false)
 			l.undecoded = 0
@@ -189,6 +194,22 @@ func (l *listener) conn(ctx context.Context) (*conn, error) {
 		return l.b.shared.once(ctx)
 	}
 	return l.b.dial(ctx, l.line)
+}
+
+// errOversized ends a session in which a body was larger than expected.
+var errOversized = errors.New("a body is larger than the source expects")
+
+// oversized reports whether a delivery is larger than the source expects.
+func (l *listener) oversized(d *amqp091.Delivery) bool {
+	return l.source.MaxBody > 0 && len(d.Body) > l.source.MaxBody
+}
+
+// noteOversized begins the quarantine that keeps a few large messages from
+// taking Prefetch times their size of memory.
+func (l *listener) noteOversized(d *amqp091.Delivery) {
+	l.setQuarantine(true)
+	l.log.to.Warn("a message is larger than max_message; taking one message at a time until no more of them come, so that memory holds one of them and not as many as prefetch allows",
+		"bytes", len(d.Body), "max_message", l.source.MaxBody, "prefetch", l.source.Prefetch)
 }
 
 // errRestore ends a session in quarantine that has gone well.

@@ -60,8 +60,11 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 		return errDead
 	}
 	err = l.receive(ctx, c, s, deliveries)
-	if ctx.Err() != nil {
-		l.drain(c, ch, tag, s, deliveries, lost)
+	switch {
+	case ctx.Err() != nil:
+		l.drain(c, ch, tag, s, deliveries, lost, l.source.DrainTimeout)
+	case errors.Is(err, errOversized):
+		l.drain(c, ch, tag, s, deliveries, lost, min(narrowTimeout, l.source.DrainTimeout))
 	}
 	close(stop)
 	<-settled
@@ -116,12 +119,20 @@ func (l *listener) receive(ctx context.Context, c *conn, s *settler, deliveries 
 				s.Requeue(d.DeliveryTag)
 				return nil
 			}
+			large := l.oversized(&d)
 			if l.quarantine {
-				if good++; good > enough {
+				if good++; large {
+					good = 0
+				}
+				if good > enough {
 					return errRestore // d goes back with the channel
 				}
 			}
 			l.hand(s, &d)
+			if large && !l.quarantine && l.source.Prefetch > 1 {
+				l.noteOversized(&d)
+				return errOversized
+			}
 		case <-ctx.Done():
 			return nil
 		}
@@ -150,10 +161,14 @@ func (l *listener) hand(s *settler, d *amqp091.Delivery) {
 	l.handle(out)
 }
 
+// narrowTimeout is how long what is in hand may take when a session ends because
+// of a large body: some of it may wait to be tried again.
+const narrowTimeout = 5 * time.Second
+
 // drain stops the consumer, gives back what was not handed over, and waits
-// for the rest to be settled, at most for the source's drain timeout.
-func (l *listener) drain(c *conn, ch *amqp091.Channel, tag string, s *settler, deliveries <-chan amqp091.Delivery, lost <-chan struct{}) {
-	timeout := time.NewTimer(l.source.DrainTimeout)
+// for the rest to be settled, at most for limit.
+func (l *listener) drain(c *conn, ch *amqp091.Channel, tag string, s *settler, deliveries <-chan amqp091.Delivery, lost <-chan struct{}, limit time.Duration) {
+	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	cancelled := make(chan struct{})
 	if !c.tasks.run(func() {
@@ -179,6 +194,6 @@ func (l *listener) drain(c *conn, ch *amqp091.Channel, tag string, s *settler, d
 	case <-s.drain():
 	case <-lost:
 	case <-timeout.C:
-		l.log.to.Warn("stopped before all deliveries were settled; the broker delivers them again", "drain_timeout", l.source.DrainTimeout.String())
+		l.log.to.Warn("stopped before all deliveries were settled; the broker delivers them again", "drain_timeout", limit.String())
 	}
 }

@@ -41,7 +41,7 @@ type ConnectionStat struct {
 	Reconnects uint64        // of them, those after the first
 	Consuming  bool          // of a listener: its consumer is registered
 	Poisoned   uint64        // losses because a delivery could not be decoded
-	Quarantine bool          // consuming one message at a time because of them
+	Quarantine bool          // consuming one message at a time because of them, or of bodies beyond the source's MaxBody
 	LastError  string        // of the last loss or failure; kept after recovery
 	LastLoss   time.Time     // zero if there was none
 }

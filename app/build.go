@@ -209,7 +209,7 @@ func (b *builder) route(name string, loaded map[string]loadedFilter) router.Rout
 		Name: name,
 		Source: router.Source{
 			Queue: r.Queue(name), Prefetch: r.Prefetch, Priority: r.Priority,
-			Exclusive: r.Exclusive, DrainTimeout: b.cfg.Process.DrainTimeout.Std(),
+			Exclusive: r.Exclusive, MaxBody: int(r.MaxMessage.Bytes()), DrainTimeout: b.cfg.Process.DrainTimeout.Std(),
 		},
 		Lanes: r.Parallel,
 		Retry: router.RetryPolicy{

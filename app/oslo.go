@@ -106,6 +106,7 @@ func newRepliesPart(ctx context.Context, t *table, requests router.RouteConfig, 
 	rc.Name = repliesName(requests.Name)
 	rc.Source = from.calls.source
 	rc.Source.Prefetch, rc.Source.DrainTimeout = requests.Source.Prefetch, min(requests.Source.DrainTimeout, repliesDrain)
+	rc.Source.MaxBody = rc.MaxMessage
 	rc.Format = osloroute.NewReplies(from.calls.Calls, rc.MaxMessage, len(from.route.ReplyFilters) == 0)
 	rc.Filters = nil
 	for _, use := range from.route.ReplyFilters {

@@ -40,6 +40,11 @@ type Source struct {
 	Priority   int  // consumer priority, 0 is the broker's default
 	Exclusive  bool // the only consumer of the queue
 	SingleLane bool // deliveries are handled in order by one lane
+	// MaxBody is how many bytes a body is expected to have at most; 0 expects
+	// nothing. A larger one is delivered all the same, but the listener then
+	// takes one delivery at a time until no more of them come: so many as
+	// Prefetch allows would take more memory than there may be.
+	MaxBody int
 
 	// Topology is what the queue needs at the broker. It is declared each time
 	// before the queue is consumed, so that what was deleted meanwhile comes
