@@ -25,12 +25,16 @@ var ErrInsecure = errors.New("other machines can reach this address and there is
 // concurrently; a nil one turns its endpoint off, except Health and Ready.
 type Config struct {
 	// Listen is HOST:PORT; port 0 takes a free one. Required. A host that is
-	// neither "localhost" nor a loopback address needs a Token.
+	// neither "localhost" nor a loopback address needs a Token or ClientCAFile.
 	Listen string
 	// Token is what "Authorization: Bearer" must carry for everything but
 	// /healthz and /readyz, which without it says no reasons. Empty: nobody is
 	// asked.
 	Token string
+	// CertFile and KeyFile are PEM files with which the listener speaks HTTPS;
+	// both empty: HTTP. ClientCAFile names the authorities of which callers then
+	// need a certificate.
+	CertFile, KeyFile, ClientCAFile string
 	// Pprof turns /debug/pprof/ on, without the command line, which may hold
 	// secrets.
 	Pprof bool
@@ -64,11 +68,14 @@ func (c *Config) validate() (host string, err error) {
 	if strings.TrimSpace(c.Token) != c.Token {
 		return "", errors.New("admin: the token begins or ends with white space, which no client can send")
 	}
-	if !loopback(host) && c.Token == "" {
+	if !loopback(host) && !c.guarded() {
 		return "", fmt.Errorf("admin: listen address %q: %w; set one, or listen to 127.0.0.1", c.Listen, ErrInsecure)
 	}
 	return host, nil
 }
+
+// guarded reports whether callers must prove who they are.
+func (c *Config) guarded() bool { return c.Token != "" || c.ClientCAFile != "" }
 
 // loopback reports whether host can only mean this machine.
 func loopback(host string) bool {

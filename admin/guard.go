@@ -34,9 +34,10 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case static:
 		g.next.ServeHTTP(w, r)
-	case !known && !g.knowsHost(r.Host):
+	case !known && r.TLS == nil && !g.knowsHost(r.Host):
 		// A page whose name was made to resolve to this address; a browser
-		// does not have the token.
+		// does not have the token, and over TLS it wants a certificate of that
+		// name.
 		http.Error(w, "this is not the host of that name; use localhost, the address, or the token", http.StatusMisdirectedRequest)
 	case g.asks && !known && r.URL.Path != "/healthz" && r.URL.Path != "/readyz":
 		h.Set("WWW-Authenticate", "Bearer")

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,7 @@ type Server struct {
 	door      *guard
 	reloading chan struct{} // full while a reload runs
 	done      chan struct{} // closed when the serving goroutine has ended
+	conns     atomic.Int64  // open ones
 
 	mu      sync.Mutex // protects the fields below
 	addr    string
@@ -43,10 +45,16 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg.defaults()
+	secure, err := cfg.tls()
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{cfg: cfg, reloading: make(chan struct{}, 1), done: make(chan struct{})}
 	s.door = newGuard(s.mux(), host, cfg.Token)
 	s.http = &http.Server{
 		Handler:           http.MaxBytesHandler(s.door, maxBodyBytes),
+		TLSConfig:         secure,
+		ConnState:         s.limit,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -65,9 +73,15 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("admin: %w", err)
 	}
 	// "localhost" is what the resolver says it is.
-	if a, ok := ln.Addr().(*net.TCPAddr); s.cfg.Token == "" && !(ok && a.IP.IsLoopback()) {
+	a, ok := ln.Addr().(*net.TCPAddr)
+	here := ok && a.IP.IsLoopback()
+	if !here && !s.cfg.guarded() {
 		_ = ln.Close()
 		return fmt.Errorf("admin: listen address %q is %s: %w", s.cfg.Listen, ln.Addr(), ErrInsecure)
+	}
+	if !here {
+		s.cfg.Logger.Warn("other machines can reach the admin listener", "component", "admin", "addr", ln.Addr().String(),
+			"token", s.cfg.Token != "", "tls", s.http.TLSConfig != nil, "client_certificates", s.cfg.ClientCAFile != "")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +92,11 @@ func (s *Server) Start(ctx context.Context) error {
 	s.started, s.addr = true, ln.Addr().String()
 	go func() {
 		defer close(s.done)
-		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		serve := s.http.Serve
+		if s.http.TLSConfig != nil {
+			serve = func(ln net.Listener) error { return s.http.ServeTLS(ln, "", "") }
+		}
+		if err := serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			s.cfg.Logger.Error("the admin listener has ended", "component", "admin", "err", err)
 		}
 	}()

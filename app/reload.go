@@ -103,6 +103,9 @@ func (a *App) fixed(old, cfg *config.Config) error {
 	if a.admin != nil {
 		refuse(cfg.Admin.Token != old.Admin.Token, "admin", "token")
 		refuse(cfg.Admin.Pprof != old.Admin.Pprof, "admin", "pprof")
+		refuse(cfg.Admin.CertFile != old.Admin.CertFile, "admin", "cert_file")
+		refuse(cfg.Admin.KeyFile != old.Admin.KeyFile, "admin", "key_file")
+		refuse(cfg.Admin.ClientCAFile != old.Admin.ClientCAFile, "admin", "client_ca_file")
 	}
 	refuse(cfg.Log.Format != old.Log.Format, "log", "format")
 	refuse(cfg.Process.CacheDir != old.Process.CacheDir, "process", "cache_dir")

@@ -15,7 +15,10 @@ func (c *Config) complete(b *binder) {
 	if c.Broker.URL.IsZero() && len(c.Broker.URLs) == 0 {
 		c.Broker.URL = URL{DefaultURL}
 	}
-	for _, path := range []*string{&c.Broker.TLS.CAFile, &c.Broker.TLS.CertFile, &c.Broker.TLS.KeyFile, &c.Process.CacheDir} {
+	for _, path := range []*string{
+		&c.Broker.TLS.CAFile, &c.Broker.TLS.CertFile, &c.Broker.TLS.KeyFile, &c.Process.CacheDir,
+		&c.Admin.CertFile, &c.Admin.KeyFile, &c.Admin.ClientCAFile,
+	} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(b.doc.dir, *path)
 		}
@@ -48,6 +51,7 @@ func (c *Config) check(b *binder) {
 	}
 	c.checkShared(b)
 	c.checkAdmin(b)
+	c.checkSigners(b)
 }
 
 // refuse reports an error unless the key could not even be read.

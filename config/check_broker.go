@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -122,23 +123,47 @@ func (c *Config) checkTLS(b *binder, secure bool) {
 	case t != TLS{} && !secure:
 		b.doubt([]string{"broker", "tls"}, "use amqps://", "has no effect without an amqps address")
 	}
+	b.keyFile(at("key_file"), t.KeyFile)
 	if t.InsecureSkipVerify && secure {
 		b.doubt(at("insecure_skip_verify"), "use ca_file to trust a private authority", "anyone on the way can read and change what is sent, the password included")
 	}
 }
 
+// keyFile doubts a private key that every user may read. Whoever needs the file
+// says what else is wrong with it.
+func (b *binder) keyFile(path []string, file string) {
+	if info, err := os.Stat(file); file != "" && err == nil && info.Mode().Perm()&0o004 != 0 {
+		b.doubt(path, "chmod o-r it", "every user of this machine can read the secret file %s", b.shown(path, file))
+	}
+}
+
 func (c *Config) checkAdmin(b *binder) {
-	if c.Admin.Listen == "" {
+	admin := c.Admin
+	if admin.Listen == "" {
 		return
 	}
-	at := []string{"admin", "listen"}
-	host, port, err := net.SplitHostPort(c.Admin.Listen)
+	at := func(key string) []string { return []string{"admin", key} }
+	switch {
+	case admin.CertFile != "" && admin.KeyFile == "":
+		b.refuse(at("cert_file"), "add key_file", "has no key")
+	case admin.KeyFile != "" && admin.CertFile == "":
+		b.refuse(at("key_file"), "add cert_file", "has no certificate")
+	case admin.ClientCAFile != "" && admin.CertFile == "":
+		b.refuse(at("client_ca_file"), "add cert_file and key_file", "callers show certificates over TLS only")
+	}
+	b.keyFile(at("key_file"), admin.KeyFile)
+	host, port, err := net.SplitHostPort(admin.Listen)
 	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
-		b.refuse(at, `write HOST:PORT, such as "127.0.0.1:9690"`, "%s is not an address", b.shown(at, c.Admin.Listen))
+		b.refuse(at("listen"), `write HOST:PORT, such as "127.0.0.1:9690"`, "%s is not an address", b.shown(at("listen"), admin.Listen))
 		return
 	}
-	if !loopback(host) && c.Admin.Token.IsZero() && !b.bad("admin", "token") {
-		b.refuse(at, "add admin.token, or listen to 127.0.0.1", "other machines can reach this address and there is no token")
+	if loopback(host) {
+		return
+	}
+	if admin.Token.IsZero() && admin.ClientCAFile == "" && !b.bad(at("token")...) && !b.bad(at("client_ca_file")...) {
+		b.refuse(at("listen"), "add admin.token, or listen to 127.0.0.1", "other machines can reach this address and there is no token")
+	} else if admin.CertFile == "" && !b.bad(at("cert_file")...) {
+		b.doubt(at("listen"), "add admin.cert_file and admin.key_file, or listen to 127.0.0.1", "other machines can reach this address, and the token crosses the network in clear")
 	}
 }
 

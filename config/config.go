@@ -337,17 +337,29 @@ type Process struct {
 	AllowOutsidePaths bool `toml:"allow_outside_paths" json:"allow_outside_paths"`
 	// Refuse filter files that have no sha256.
 	RequirePins bool `toml:"require_pins" json:"require_pins"`
+	// Ed25519 public keys, as PEM or the base64 in it. When there are any, each
+	// filter file must have a signature of its bytes by one of them beside it,
+	// in a file of its name with .sig added; any other is refused.
+	Signers []string `toml:"signers" json:"signers"`
 }
 
 // Admin is the HTTP listener for health, metrics and profiles.
 type Admin struct {
 	// HOST:PORT to listen on; empty turns it off. An address that is not this
-	// machine's own (loopback) needs a token.
+	// machine's own (loopback) needs a token or client_ca_file.
 	Listen string `toml:"listen" json:"listen"`
 	// Offer Go's profiles under /debug/pprof/.
 	Pprof bool `toml:"pprof" json:"pprof"`
 	// What callers must present as a bearer token; none when empty.
 	Token Secret `toml:"token" json:"token"`
+	// PEM file with a certificate: the listener then speaks HTTPS alone. Both
+	// files are read again when they change.
+	CertFile string `toml:"cert_file" json:"cert_file"`
+	// PEM file with the certificate's key.
+	KeyFile string `toml:"key_file" json:"key_file"`
+	// PEM file with the authorities of which callers need a certificate; with it
+	// no token is needed.
+	ClientCAFile string `toml:"client_ca_file" json:"client_ca_file"`
 }
 
 // Log says what is logged and how.

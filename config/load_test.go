@@ -264,6 +264,8 @@ func TestSecretsThatOthersCanReadAreDoubted(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "open", "s\n", 0o644)
 	write(t, dir, "closed", "s\n", 0o640)
+	write(t, dir, "open.key", "k", 0o644)
+	write(t, dir, "closed.key", "k", 0o640)
 	const route = "[routes.r]\nlisten = \"q\"\nsend = [\"queue:x\"]\n"
 	for _, test := range []struct {
 		text string
@@ -276,6 +278,9 @@ func TestSecretsThatOthersCanReadAreDoubted(t *testing.T) {
 		{"[broker]\npassword = \"x\"\n", 0o644, []string{"2:12: broker.password: every user"}},
 		{"[broker]\nurl = \"amqp://u:p@localhost/\"\n[admin]\ntoken = \"t\"\n", 0o604, []string{"2:7: broker.url: every user", "4:9: admin.token: every user"}},
 		{"[broker]\nurls = [\"amqp://u@localhost/\"]\n", 0o644, nil},
+		{"[broker]\nurl = 'amqps://h/'\ntls.cert_file = 'c'\ntls.key_file = 'open.key'\n", 0o600, []string{"4:16: broker.tls.key_file: every user"}},
+		{"[broker]\nurl = 'amqps://h/'\ntls.cert_file = 'c'\ntls.key_file = 'closed.key'\n", 0o600, nil},
+		{"[admin]\ncert_file = 'c'\nkey_file = 'open.key'\n", 0o600, []string{"3:12: admin.key_file: every user"}},
 	} {
 		path := write(t, dir, "router.toml", test.text+route, test.mode)
 		c, warnings, err := Load(path, Options{Env: testEnv})

@@ -16,8 +16,9 @@ func (f Filter) Stock() (name string, ok bool) { return strings.CutPrefix(f.Path
 
 // ReadFilter reads the module of the named filter: at most limits.module_size
 // bytes of a regular file that, unless process.allow_outside_paths is set, lies
-// in the configuration file's directory, symbolic links resolved. What the
-// caller pins, hashes and compiles should be these bytes. Errors are positioned
+// in the configuration file's directory, symbolic links resolved, and is signed
+// if process.signers asks for that. What the caller pins, hashes and compiles
+// should be these bytes. Errors are positioned
 // *[Error]; one for a stock filter wraps [ErrStock].
 func (c *Config) ReadFilter(name string) ([]byte, error) {
 	f, ok := c.Filters[name]
@@ -36,6 +37,9 @@ func (c *Config) ReadFilter(name string) ([]byte, error) {
 		return nil, c.Errorf(at, "build it, or correct the path", "cannot read %s: %w", quote(f.Path), reasonOf(err))
 	case err != nil:
 		return nil, c.Errorf(at, "", "cannot read %s: %w", quote(f.Path), reasonOf(err))
+	}
+	if err := c.verify(at, f.Path, data); err != nil {
+		return nil, err
 	}
 	return data, nil
 }
