@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -177,6 +178,43 @@ func TestOnlyAllowedCCPasses(t *testing.T) {
 			stop()
 		})
 	}
+}
+
+// What the router says of a message in headers of its own, no sender can say.
+func TestForgedRouterHeadersDoNotComeIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		var seen []map[string]any
+		_, stop := start(t, config(b, func(c *RouteConfig) {
+			c.MaxMessage = 1
+			c.Filters = []RouteFilter{{Source: decide(func(e *Envelope, _ *Decision) error {
+				seen = append(seen, maps.Clone(e.Headers()))
+				return nil
+			})}}
+		}))
+		for id, body := range map[string]string{"1": "x", "2": "too large"} {
+			b.deliver(id, body, func(e *Envelope) {
+				e.SetHeader(HeaderReason, "forged")
+				e.SetHeader("X-Router-Missing", "forged")
+				e.SetHeader("x-mine", "kept")
+			})
+			synctest.Wait()
+		}
+		if diff := cmp.Diff([]map[string]any{{"x-mine": "kept"}}, seen); diff != "" {
+			t.Errorf("what the filter sees: %s", diff)
+		}
+		if len(b.published) != 2 {
+			t.Fatalf("sent: %v", b.sent())
+		}
+		for _, p := range b.published {
+			for name, value := range p.Env.Headers() {
+				if value == "forged" {
+					t.Errorf("%s of %s is the sender's", name, p.Target)
+				}
+			}
+		}
+		stop()
+	})
 }
 
 // Several messages to one target are known by their places, which may change.

@@ -48,6 +48,7 @@ consumers, and a configuration with any error changes nothing.`,
 }
 
 func run(ctx context.Context, opts app.Options) error {
+	noCore()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)

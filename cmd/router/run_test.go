@@ -25,6 +25,7 @@ type process struct {
 	cmd   *exec.Cmd
 	path  string // of the configuration
 	admin string
+	token string      // for the admin listener
 	lines chan string // of the log; closed at its end
 	text  strings.Builder
 	ended bool
@@ -44,7 +45,13 @@ func start(t *testing.T, config string) *process {
 
 func launch(t *testing.T, config string) *process {
 	t.Helper()
-	p := &process{t: t, path: filepath.Join(t.TempDir(), "router.toml"), lines: make(chan string, 1000)}
+	return launchIn(t, t.TempDir(), config)
+}
+
+// launchIn starts `router run` with a configuration in dir.
+func launchIn(t *testing.T, dir, config string) *process {
+	t.Helper()
+	p := &process{t: t, path: filepath.Join(dir, "router.toml"), lines: make(chan string, 1000)}
 	p.write(config)
 	p.cmd = exec.Command(filepath.Join(binDir, "router"), "run", "-c", p.path, "--admin", "127.0.0.1:0")
 	p.cmd.Env = environment()
@@ -135,6 +142,9 @@ func (p *process) get(method, path string) (int, string) {
 	req, err := http.NewRequestWithContext(p.t.Context(), method, p.admin+path, nil)
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	if p.token != "" {
+		req.Header.Set("Authorization", "Bearer "+p.token)
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
