@@ -6,6 +6,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 10s
 BENCHTIME ?= 1s
+SOAK ?= 30s
 
 # The packages that run goroutines of their own, tested under the race detector.
 RACE := ./pool ./waiter ./broker ./router ./amqp/... ./wasmhost/... ./oslo/osloroute ./rpc ./transport ./app ./admin ./telemetry ./config
@@ -63,6 +64,11 @@ fuzz: ## run every fuzz target of FUZZ (./...) for FUZZTIME (10s)
 .PHONY: matrix
 matrix: deps ## play the fault matrix three times, table into docs/GUARANTEES.md
 	$(GO) run ./e2e/matrix/report $(MATRIX)
+
+.PHONY: soak
+soak: deps ## random faults on a paced load of SOAK (30s, 1h, 1000000)
+	@mkdir -p dist/soak
+	ROUTER_E2E_SOAK=$(SOAK) ROUTER_E2E_REPORTS=$(CURDIR)/dist/soak $(GO) test -count=1 -timeout 12h -v -run '^TestF25' ./e2e/matrix
 
 .PHONY: bench
 bench: ## run every Go benchmark

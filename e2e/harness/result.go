@@ -19,6 +19,7 @@ type Result struct {
 	Faults     map[string]int    `json:"faults"`         // how often each was injected
 	InFlow     int               `json:"faults_in_flow"` // while messages were left in the source
 	Window     int               `json:"window"`
+	Repeats    int               `json:"repeats,omitempty"` // publishes of the test's own that it had to repeat
 	Took       float64           `json:"took_seconds"`
 	Recoveries []float64         `json:"recovery_seconds,omitempty"` // from a fault's end to the next settled message
 	Struck     []string          `json:"struck,omitempty"`           // each fault with what was left in the source
@@ -51,6 +52,9 @@ func (r *Result) Count() (n int) {
 	}
 	return n
 }
+
+// Bound returns how many duplicates are allowed.
+func (r *Result) Bound() int { return r.Window*r.Count() + r.Repeats }
 
 // publish logs the result and writes it as JSON into the folder that
 // ROUTER_E2E_REPORTS names.

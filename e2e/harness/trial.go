@@ -104,6 +104,7 @@ type Trial struct {
 
 	result *Result
 	begun  time.Time
+	feed   *Producer // of a trial whose load comes while faults strike
 }
 
 // NewTrial declares a source and a target and fills the source with the load.
@@ -114,6 +115,27 @@ func NewTrial(t *testing.T, n *rabbitnode.Node, load Load) *Trial {
 
 // NewTrialIn is [NewTrial] with arguments for the two queues, such as their type.
 func NewTrialIn(t *testing.T, n *rabbitnode.Node, load Load, arguments amqp091.Table) *Trial {
+	t.Helper()
+	tr := newTrial(t, n, load, arguments)
+	c := Dial(t, n)
+	defer c.Close()
+	if err := c.Fill(tr.In, load, tr.Audit); err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+// NewFedTrial is [NewTrialIn] for a load that comes so many messages a second, while
+// faults strike. Publishes that the producer has to repeat are allowed as duplicates.
+func NewFedTrial(t *testing.T, n *rabbitnode.Node, load Load, arguments amqp091.Table, perSec int) *Trial {
+	t.Helper()
+	tr := newTrial(t, n, load, arguments)
+	tr.feed = Feed(t, n, tr.In, load, perSec)
+	return tr
+}
+
+// newTrial declares the queues of a trial.
+func newTrial(t *testing.T, n *rabbitnode.Node, load Load, arguments amqp091.Table) *Trial {
 	t.Helper()
 	tr := &Trial{
 		T: t, Node: n, Load: load, Audit: NewAudit(load),
@@ -128,11 +150,16 @@ func NewTrialIn(t *testing.T, n *rabbitnode.Node, load Load, arguments amqp091.T
 			t.Fatal(err)
 		}
 	}
-	if err := c.Fill(tr.In, load, tr.Audit); err != nil {
-		t.Fatal(err)
-	}
 	c.Close()
 	return tr
+}
+
+// Fed returns how many messages a fed trial's producer has sent, and whether more come.
+func (tr *Trial) Fed() (sent int, more bool) {
+	if tr.feed == nil {
+		return tr.Load.Count, false
+	}
+	return tr.feed.Sent(), !tr.feed.Done()
 }
 
 // Begin starts a router that reaches its broker at url, with [Chain] from the source
@@ -179,7 +206,7 @@ func (tr *Trial) Struck(fault string) {
 	if err != nil {
 		tr.T.Fatal(err)
 	}
-	if left > 0 {
+	if _, more := tr.Fed(); more || left > 0 {
 		tr.result.InFlow++
 	}
 	tr.result.Faults[fault]++
@@ -211,6 +238,9 @@ func (tr *Trial) flows(begin time.Time, before float64) {
 			tr.result.Recoveries = append(tr.result.Recoveries, time.Since(begin).Seconds())
 			return true, ""
 		}
+		if _, more := tr.Fed(); more {
+			return false, "more messages come"
+		}
 		left, err := tr.Node.QueueLen(tr.T.Context(), tr.In)
 		return err == nil && left == 0, fmt.Sprintf("%d messages left, %v", left, err)
 	})
@@ -229,6 +259,9 @@ func (tr *Trial) Metric(name string, labels ...string) float64 {
 // duplicates than Window for each fault.
 func (tr *Trial) End() *Result {
 	tr.T.Helper()
+	if tr.feed != nil {
+		tr.result.Repeats = tr.feed.Finish(tr.Audit)
+	}
 	AwaitEmpty(tr.T, tr.Node, tr.In)
 	tr.result.Took = time.Since(tr.begun).Seconds()
 	tr.Router.Terminate()
@@ -245,7 +278,7 @@ func (tr *Trial) Judge() *Result {
 	if tr.Mixed {
 		judged.Disordered = 0
 	}
-	for _, line := range judged.Check(tr.Window * tr.result.Count()) {
+	for _, line := range judged.Check(tr.result.Bound()) {
 		tr.T.Error(line)
 	}
 	if !tr.Letter && len(tr.result.DeadLetters) != 0 {

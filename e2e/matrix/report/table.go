@@ -63,7 +63,7 @@ func gather(trials []*trial, now time.Time) []figures {
 			f.Lost += r.Lost
 			f.Changed += r.Changed
 			f.Duplicates += r.Duplicated
-			f.Bound += r.Window * r.Count()
+			f.Bound += r.Bound()
 			if r.Mixed {
 				f.Mixed = true
 			} else {
