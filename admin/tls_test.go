@@ -1,78 +1,35 @@
 package admin_test
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
+	"errors"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/wasmrouter/router/admin"
+	"github.com/wasmrouter/router/internal/testkit"
 )
 
-// issuer makes certificates; the first is its own.
-type issuer struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	n    int64
+// here is a certificate for 127.0.0.1.
+func here(use x509.ExtKeyUsage) *x509.Certificate {
+	return &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{use}}
 }
 
-// issue writes a certificate for 127.0.0.1 and its key into files of dir.
-func (a *issuer) issue(t *testing.T, dir, name string) (certFile, keyFile string) {
+// secureGet asks over TLS, with the certificate in the files if there are any,
+// and returns the name in the server's.
+func secureGet(t *testing.T, s *admin.Server, caFile, path, token string, files ...string) (code int, name string, err error) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, err := os.ReadFile(caFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.n++
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(a.n), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if a.cert == nil {
-		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
-		a.cert, a.key = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.key == key {
-		if a.cert, err = x509.ParseCertificate(der); err != nil {
-			t.Fatal(err)
-		}
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile, keyFile = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
-	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certFile, keyFile
-}
-
-// secureGet asks over TLS, with the certificate in the files if there are any.
-func secureGet(t *testing.T, s *admin.Server, ca *issuer, path, token string, files ...string) (int, string, error) {
-	t.Helper()
 	cfg := &tls.Config{RootCAs: x509.NewCertPool()}
-	cfg.RootCAs.AddCert(ca.cert)
+	cfg.RootCAs.AppendCertsFromPEM(ca)
 	if len(files) == 2 {
 		pair, err := tls.LoadX509KeyPair(files[0], files[1])
 		if err != nil {
@@ -103,43 +60,40 @@ func secureGet(t *testing.T, s *admin.Server, ca *issuer, path, token string, fi
 }
 
 func TestCallersShowACertificate(t *testing.T) {
-	dir := t.TempDir()
-	ca, other := &issuer{}, &issuer{}
-	caFile, _ := ca.issue(t, dir, "ca")
-	other.issue(t, dir, "other")
-	cert, key := ca.issue(t, dir, "server")
-	clientCert, clientKey := ca.issue(t, dir, "operator")
-	strangerCert, strangerKey := other.issue(t, dir, "stranger")
+	ours, theirs := testkit.NewAuthority(t, "ours"), testkit.NewAuthority(t, "theirs")
+	ours.Issue(t, "server", here(x509.ExtKeyUsageServerAuth))
+	ours.Issue(t, "operator", here(x509.ExtKeyUsageClientAuth))
+	theirs.Issue(t, "stranger", here(x509.ExtKeyUsageClientAuth))
+	ca, operator := ours.Cert("ours"), []string{ours.Cert("operator"), ours.Key("operator")}
 	cfg := full()
-	cfg.Listen, cfg.CertFile, cfg.KeyFile, cfg.ClientCAFile = "0.0.0.0:0", cert, key, caFile
+	cfg.Listen, cfg.CertFile, cfg.KeyFile, cfg.ClientCAFile = "0.0.0.0:0", ours.Cert("server"), ours.Key("server"), ca
 	s := start(t, cfg)
-	if code, _, err := secureGet(t, s, ca, "/metrics", "", clientCert, clientKey); code != 200 {
+	if code, _, err := secureGet(t, s, ca, "/metrics", "", operator...); code != 200 {
 		t.Errorf("the operator: %d, %v", code, err)
 	}
-	for what, files := range map[string][]string{"nothing": nil, "a stranger's": {strangerCert, strangerKey}} {
+	for what, files := range map[string][]string{"nothing": nil, "a stranger's": {theirs.Cert("stranger"), theirs.Key("stranger")}} {
 		if code, _, err := secureGet(t, s, ca, "/healthz", "", files...); err == nil {
 			t.Errorf("with %s: %d", what, code)
 		}
 	}
 	cfg.Token = "s3cret"
 	s = start(t, cfg)
-	if code, _, err := secureGet(t, s, ca, "/metrics", "", clientCert, clientKey); code != 401 {
+	if code, _, err := secureGet(t, s, ca, "/metrics", "", operator...); code != 401 {
 		t.Errorf("the certificate without the token: %d, %v", code, err)
 	}
-	if code, _, err := secureGet(t, s, ca, "/metrics", "s3cret", clientCert, clientKey); code != 200 {
+	if code, _, err := secureGet(t, s, ca, "/metrics", "s3cret", operator...); code != 200 {
 		t.Errorf("both: %d, %v", code, err)
 	}
 }
 
 func TestTheCertificateIsRenewed(t *testing.T) {
-	dir := t.TempDir()
-	ca := &issuer{}
-	ca.issue(t, dir, "ca")
-	cert, key := ca.issue(t, dir, "first")
+	ours := testkit.NewAuthority(t, "ours")
+	ours.Issue(t, "first", here(x509.ExtKeyUsageServerAuth))
+	ours.Issue(t, "second", here(x509.ExtKeyUsageServerAuth))
 	cfg := full()
-	cfg.CertFile, cfg.KeyFile = cert, key
+	cfg.CertFile, cfg.KeyFile = ours.Cert("first"), ours.Key("first")
 	s := start(t, cfg)
-	if code, name, err := secureGet(t, s, ca, "/metrics", ""); code != 200 || name != "first" {
+	if code, name, err := secureGet(t, s, ours.Cert("ours"), "/metrics", ""); code != 200 || name != "first" {
 		t.Errorf("%d, %q, %v", code, name, err)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+s.Addr()+"/metrics", nil)
@@ -152,28 +106,24 @@ func TestTheCertificateIsRenewed(t *testing.T) {
 	} else if _ = resp.Body.Close(); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("without TLS: %d", resp.StatusCode)
 	}
-	nextCert, nextKey := ca.issue(t, dir, "second")
-	for from, to := range map[string]string{nextCert: cert, nextKey: key} {
-		if err := os.Rename(from, to); err != nil {
-			t.Fatal(err)
-		}
+	if err := errors.Join(os.Rename(ours.Cert("second"), cfg.CertFile), os.Rename(ours.Key("second"), cfg.KeyFile)); err != nil {
+		t.Fatal(err)
 	}
-	if code, name, err := secureGet(t, s, ca, "/metrics", ""); code != 200 || name != "second" {
+	if code, name, err := secureGet(t, s, ours.Cert("ours"), "/metrics", ""); code != 200 || name != "second" {
 		t.Errorf("%d, %q, %v", code, name, err)
 	}
 }
 
 func TestFilesOfTLSAreReadAtOnce(t *testing.T) {
-	dir := t.TempDir()
-	cert, key := (&issuer{}).issue(t, dir, "ca")
+	ours := testkit.NewAuthority(t, "ours")
+	cert, key := ours.Cert("ours"), ours.Key("ours")
 	for want, cfg := range map[string]admin.Config{
-		"certificate: ":            {CertFile: cert, KeyFile: filepath.Join(dir, "none")},
+		"certificate: ":            {CertFile: cert, KeyFile: filepath.Join(t.TempDir(), "none")},
 		"authorities of callers: ": {CertFile: cert, KeyFile: key, ClientCAFile: key},
 	} {
 		cfg.Listen = "127.0.0.1:0"
-		if s, err := admin.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := admin.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
-			_ = s.Close(context.Background())
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package amqp_test
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,5 +153,35 @@ func TestTLSFilesAreCheckedAtOnce(t *testing.T) {
 		if _, err := amqp.New(amqp.Config{URLs: []string{"amqps://127.0.0.1"}, TLS: c}); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	ours := testkit.NewAuthority(t, "ours")
+	ours.Issue(t, "old", &x509.Certificate{DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	pair, err := tls.LoadX509KeyPair(ours.Cert("old"), ours.Key("old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer func() { _ = l.Close() }()
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.(*tls.Conn).HandshakeContext(t.Context()) // the client's error tells
+			_ = c.Close()
+		}
+	})
+	b := newBroker(t, amqp.Config{URLs: []string{"amqps://guest:guest@" + l.Addr().String()}, TLS: amqp.TLSConfig{CAFile: ours.Cert("ours")}})
+	if err := b.Connect(testContext(t)); err == nil || !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("connect = %v, want the version refused", err)
 	}
 }

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -263,8 +264,9 @@ func TestReloadChangesTheBrokersCredentials(t *testing.T) {
 		`rabbit_auth_backend_internal:add_user(<<%q>>, <<"s3cret">>, <<"test">>), rabbit_auth_backend_internal:set_permissions(<<%q>>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)`, user, user)); err != nil {
 		t.Fatal(err)
 	}
-	as := func(password string) string {
-		return strings.Replace(text, "[broker]\n", fmt.Sprintf("[broker]\nusername = %q\npassword = %q\n", user, password), 1)
+	as := func(password string) string { // the file is read again, whatever the text says
+		write(t, filepath.Join(filepath.Dir(in.path), "password"), password+"\n")
+		return strings.Replace(text, "[broker]\n", fmt.Sprintf("[broker]\nusername = %q\npassword = \"${file:password}\"\n", user), 1)
 	}
 	users := func() string {
 		t.Helper()
