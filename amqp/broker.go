@@ -30,6 +30,7 @@ type Broker struct {
 	count     counters
 	topology  atomic.Pointer[Topology] // what new connections declare
 	taken     taken
+	suspects  suspects
 	leases    leases
 	// noTransient: the broker has refused a queue that is neither durable nor
 	// exclusive.
@@ -131,9 +132,14 @@ func (c *Config) validate() error {
 
 // Connect dials the send connection and declares the topology, unless that has
 // been done. It tries every host once and returns why that failed; the broker
-// goes on trying all the same.
+// goes on trying all the same. What could be declared is used although the rest
+// could not: a missing object of one target is no matter of the others.
 func (b *Broker) Connect(ctx context.Context) error {
-	if _, err := b.supply.once(ctx); err != nil {
+	_, err := b.supply.once(ctx)
+	if err == nil {
+		err = b.supply.lacks()
+	}
+	if err != nil {
 		return fmt.Errorf("amqp: %w", err)
 	}
 	return nil

@@ -49,6 +49,13 @@ func culprit(e *amqp091.Error, exchange, key string, open int) error {
 	return nil
 }
 
+// refusesExchange reports whether a channel exception that a publish has caused is
+// about the exchange whatever the message: others to it will cause the next one.
+func refusesExchange(e *amqp091.Error) bool {
+	return (e.Code == amqp091.NotFound || e.Code == amqp091.AccessRefused) &&
+		exceptionExchange.MatchString(e.Reason) && !exceptionTopic.MatchString(e.Reason)
+}
+
 // plain returns the broker's own words in one line, without their code.
 func plain(e *amqp091.Error) string {
 	text := e.Reason

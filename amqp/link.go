@@ -54,6 +54,7 @@ type pending struct {
 	key      string
 	at       time.Duration // by the gate's clock
 	returned string        // the broker's reason, if it returned the message
+	suspect  bool          // its exchange is among the suspects
 }
 
 // openLink opens a channel on the send connection, waiting for that.
@@ -261,6 +262,9 @@ func (l *link) lost(e *amqp091.Error) error {
 func (l *link) settle(p *pending, err error) {
 	receipt := p.receipt
 	size := len(p.env.Body)
+	if p.suspect && speaksFor(err) {
+		l.b.suspects.clear(p.exchange)
+	}
 	n := &l.b.count
 	n.inFlightBytes.Add(-int64(size))
 	switch {
@@ -390,6 +394,9 @@ func (l *link) blame(e *amqp091.Error, left, open int) bool {
 	}
 	for i := range left {
 		if p := l.at(i); !p.dc.Acked() && p.returned == "" && culprit(e, p.exchange, p.key, open) != nil {
+			if refusesExchange(e) {
+				l.b.suspects.mark(p.exchange)
+			}
 			return true
 		}
 	}

@@ -34,6 +34,7 @@ type sender struct {
 	name   string
 	busy   atomic.Bool // a Send is running
 	serial int         // so many publishes still go one at a time; Send's own
+	apart  string      // the suspect that the last publish went to; Send's own
 
 	ctx    context.Context // ended by Close, with mu held
 	cancel context.CancelCauseFunc
@@ -85,7 +86,11 @@ func (s *sender) sendOn(ctx context.Context, l *link, target router.Target, p pe
 		}
 	}
 	limit := s.b.cfg.MaxInFlight
-	if s.serial > 0 {
+	var apart string
+	if p.suspect = s.b.suspects.has(p.exchange); p.suspect {
+		apart = "suspect " + p.exchange // whose name may be empty
+	}
+	if s.serial > 0 || apart != s.apart {
 		limit = 1
 	}
 	if err := l.await(ctx, len(p.env.Body), limit); err != nil {
@@ -97,6 +102,7 @@ func (s *sender) sendOn(ctx context.Context, l *link, target router.Target, p pe
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	s.apart = apart
 	p.at = l.conn.gate.clock()
 	if !l.begin(p) {
 		return errDead

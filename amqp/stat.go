@@ -42,6 +42,7 @@ type ConnectionStat struct {
 	Consuming  bool          // of a listener: its consumer is registered
 	Poisoned   uint64        // losses because a delivery could not be decoded
 	Quarantine bool          // consuming one message at a time because of them, or of bodies beyond the source's MaxBody
+	Lacks      string        // what of the topology could not be declared, and why; empty if nothing
 	LastError  string        // of the last loss or failure; kept after recovery
 	LastLoss   time.Time     // zero if there was none
 }
@@ -94,7 +95,18 @@ func (l *line) down(err error) {
 		l.blocked += l.conn.gate.blocked()
 	}
 	l.conn = nil
-	l.stat.Connected, l.stat.Consuming = false, false
+	l.stat.Connected, l.stat.Consuming, l.stat.Lacks = false, false, ""
+	l.note(err)
+}
+
+// lacking notes why the topology is not complete; nil is that it is.
+func (l *line) lacking(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stat.Lacks = ""
+	if err != nil {
+		l.stat.Lacks = err.Error()
+	}
 	l.note(err)
 }
 

@@ -35,7 +35,7 @@ type supply struct {
 	started bool
 	cur     *conn
 	tries   uint64 // that have ended
-	err     error  // of the last try
+	err     error  // of the last try; beside cur, why the topology is not all declared
 	changed chan struct{}
 }
 
@@ -121,17 +121,25 @@ func (s *supply) once(ctx context.Context) (*conn, error) {
 	}
 }
 
+// lacks returns why the topology is not all declared on the connection of the moment.
+func (s *supply) lacks() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cur == nil {
+		return nil
+	}
+	return s.err
+}
+
 func (s *supply) run() {
 	b, ctx := s.b, s.b.sendCtx
 	log := throttle{to: b.log.With("purpose", s.line.purpose)}
 	failures := 0
 	for ctx.Err() == nil {
+		var lacks error
 		c, err := b.dial(ctx, &s.line)
 		if err == nil && !s.listen {
-			limit, cancel := context.WithTimeoutCause(ctx, b.cfg.ConfirmTimeout, fmt.Errorf("declare: the broker did not answer within %v", b.cfg.ConfirmTimeout))
-			err = b.declare(limit, c, common(*b.topology.Load()))
-			cancel()
-			if err != nil {
+			if lacks, err = s.declare(ctx, c); err != nil {
 				c.closeUnless(b.hardCtx)
 			}
 		}
@@ -152,14 +160,9 @@ func (s *supply) run() {
 			continue
 		}
 		log.to.Info("connected", "host", c.host)
-		log.reset()
 		s.line.up(c)
-		s.set(c, nil)
 		since := time.Now()
-		select {
-		case <-c.lost:
-		case <-ctx.Done():
-		}
+		s.keep(ctx, c, lacks, &log)
 		s.set(nil, nil)
 		if ctx.Err() != nil {
 			c.closeUnless(b.hardCtx)
@@ -181,6 +184,52 @@ func (s *supply) run() {
 		failures++
 	}
 	s.set(nil, router.ErrClosed)
+}
+
+// declare declares the topology. What the broker has refused of it, in lacks, does not
+// keep the rest from being used; err is the connection's.
+func (s *supply) declare(ctx context.Context, c *conn) (lacks, err error) {
+	limit, cancel := context.WithTimeoutCause(ctx, s.b.cfg.ConfirmTimeout, fmt.Errorf("declare: the broker did not answer within %v", s.b.cfg.ConfirmTimeout))
+	defer cancel()
+	err = s.b.declare(limit, c, common(*s.b.topology.Load()))
+	if err == nil || limit.Err() != nil || c.lib.IsClosed() {
+		return nil, err
+	}
+	return err, nil
+}
+
+// keep hands c out until it is lost or ctx ends, and meanwhile goes on declaring what
+// it lacks: an operator may mend it.
+func (s *supply) keep(ctx context.Context, c *conn, lacks error, log *throttle) {
+	for failures := 0; ; failures++ {
+		s.line.lacking(lacks)
+		s.set(c, lacks)
+		var again <-chan time.Time
+		if lacks != nil {
+			least := time.Duration(0)
+			if errors.Is(lacks, errRefused) {
+				least = refusedPause
+			}
+			wait := s.b.pause(failures, least)
+			again = time.After(wait)
+			log.warn("not all of the topology is there; what is, is used", lacks, "attempt", failures+1, "retry_in", readable(wait))
+		} else {
+			log.reset()
+		}
+		select {
+		case <-again:
+		case <-c.lost:
+			return
+		case <-ctx.Done():
+			return
+		}
+		var err error
+		if lacks, err = s.declare(ctx, c); err != nil {
+			lacks = err // the connection's end follows
+		} else if lacks == nil {
+			log.to.Info("the topology is complete")
+		}
+	}
 }
 
 // steady is how long a connection must have lasted for the next loss to count

@@ -214,7 +214,7 @@ func (a *App) Start(ctx context.Context) error {
 		case amqp.IsRefusal(err):
 			return err
 		}
-		a.log.Warn("the broker cannot be reached; routes wait for it", "err", err)
+		a.log.Warn("the broker is not as the configuration needs it; routes wait for what is missing", "err", err)
 	}
 	a.reloads.at.Store(time.Now().UnixNano())
 	for _, r := range t.routes {

@@ -35,6 +35,9 @@ func (a *App) Ready() (bool, []string) {
 		case c.Blocked:
 			reasons = append(reasons, "broker: it has blocked publishing, it is short of memory or disk")
 		}
+		if c.Lacks != "" {
+			reasons = append(reasons, "broker: not all of the topology is there: "+c.Lacks)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.routes)) {
 		r := t.routes[name]
