@@ -57,7 +57,7 @@ func TestF14UnroutableForEver(t *testing.T) {
 		retry    string
 		attempts int64
 	}{
-		"at once":  {"{}", 1},
+		"at once": {"{}", 1},
 		"at last": {`{ unroutable = true, max_attempts = 3, backoff = "10ms" }`, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
