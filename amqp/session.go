@@ -66,6 +66,12 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 	case errors.Is(err, errOversized):
 		l.drain(c, ch, tag, s, deliveries, lost, min(narrowTimeout, l.source.DrainTimeout))
 	}
+	// What still comes goes back to the queue with the channel. It may be much,
+	// and the library would keep all of it until somebody takes it.
+	c.tasks.run(func() {
+		for range deliveries {
+		}
+	})
 	close(stop)
 	<-settled
 	if err == nil { // the deliveries have ended
