@@ -24,12 +24,13 @@ var alarms = []alarm{
 
 // TestF08Alarms has the broker short of memory, then of disk, for several heartbeats:
 // the router says so, takes no more than it may have in hand, and loses neither a
-// connection nor, as nothing is sent again, sends anything twice.
+// connection nor, as nothing is sent again, sends anything twice. The time in which a
+// confirm must come stands still.
 func TestF08Alarms(t *testing.T) {
 	t.Parallel()
 	n := ownNode(t)
 	tr := begin(t, n, 8_000, nil)
-	tr.Broker += alert
+	tr.Broker += alert + "confirm_timeout = \"3s\"\n"
 	tr.Window = 0
 	tr.Begin(n.URL(), byKey...)
 	before := reconnects(tr)
