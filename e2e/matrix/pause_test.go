@@ -45,7 +45,7 @@ func TestF07BrokerPaused(t *testing.T) {
 		}
 		proceed(t, n)
 		if i > 0 {
-			patient(t, tr.Config)
+			unnoticing(t, tr.Config)
 			tr.Restart(time.Now())
 			return
 		}
@@ -84,9 +84,9 @@ func TestF07BrokerPausedInAWrite(t *testing.T) {
 	tr.End()
 }
 
-// patient has the next router notice nothing for a minute, so that only the end of its
+// unnoticing has the next router notice nothing for a minute, so that only the end of its
 // time to drain can end it.
-func patient(t *testing.T, config string) {
+func unnoticing(t *testing.T, config string) {
 	t.Helper()
 	text, err := os.ReadFile(config)
 	if err == nil {
