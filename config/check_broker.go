@@ -168,10 +168,15 @@ func (c *Config) checkAdmin(b *binder) {
 }
 
 func (c *Config) checkTopology(b *binder) {
+	_, embedded := c.Broker.Embedded()
 	for _, name := range b.exchanges {
 		at := []string{"exchanges", name}
 		b.amqpName(at, name)
-		if e := c.Exchanges[name]; e.Declare == "create" && strings.HasPrefix(name, "amq.") {
+		e := c.Exchanges[name]
+		if embedded && strings.HasPrefix(e.Type, "x-") {
+			b.refuse(append(at, "type"), "use RabbitMQ", "the embedded broker has no such exchanges")
+		}
+		if e.Declare == "create" && strings.HasPrefix(name, "amq.") {
 			b.refuse(at, `set declare = "passive"`, "names that begin with amq. belong to the broker")
 		}
 	}

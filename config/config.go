@@ -96,8 +96,11 @@ type TLS struct {
 
 // Exchange is one exchange to declare.
 type Exchange struct {
-	// How the exchange chooses queues.
-	Type string `toml:"type" json:"type" rule:"required,one=direct|topic|fanout|headers"`
+	// How the exchange chooses queues. With x-consistent-hash it spreads routing
+	// keys over queues, bound with a weight as binding key, and sends equal ones
+	// to the same; that needs RabbitMQ's plugin
+	// rabbitmq_consistent_hash_exchange.
+	Type string `toml:"type" json:"type" rule:"required,one=direct|topic|fanout|headers|x-consistent-hash"`
 	// Survives a restart of the broker.
 	Durable bool `toml:"durable" json:"durable"`
 	// Deleted when its last binding goes.
