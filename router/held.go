@@ -21,6 +21,7 @@ func (l *lane) takeFailed() []*flight {
 // hold keeps f to be tried again after delay, or after the route's backoff when
 // delay is 0.
 func (l *lane) hold(f *flight, delay time.Duration) {
+	l.proved, l.trying = l.proved[:0], nil
 	if l.stopping {
 		l.giveBack(f)
 		return
@@ -40,11 +41,15 @@ func (l *lane) hold(f *flight, delay time.Duration) {
 
 // retryHeld tries again what is due. In an ordered lane that is everything that
 // was sent before, oldest first, up to one whose filters are to be run again
-// later, and as far as it goes without a failure.
+// later, and as far as it goes without a failure. The first message to each target
+// goes alone: a broker may refuse some messages and take those after them, as it does
+// while a quorum queue elects its leader.
 func (l *lane) retryHeld(work context.Context) {
 	now := time.Now()
 	held := l.held
 	l.held = nil
+	l.proved = append(l.proved, l.trying...) // nothing of it has come back
+	l.trying = nil
 	for i, f := range held {
 		if l.paused() || f.due.After(now) && (!l.ordered || len(f.outputs) == 0) {
 			l.held = append(l.held, held[i:]...)
@@ -58,8 +63,24 @@ func (l *lane) retryHeld(work context.Context) {
 			l.giveBack(f)
 			continue
 		}
+		alone := l.ordered && !l.sure(f)
 		l.attempt(work, f)
+		if alone {
+			l.held = append(l.held, held[i+1:]...)
+			return
+		}
 	}
+}
+
+// sure reports whether a message has arrived at every target of f since the last
+// failure; if not, it notes what f tries.
+func (l *lane) sure(f *flight) bool {
+	for i := range f.outputs {
+		if o := &f.outputs[i]; !o.done && !o.final && !slices.Contains(l.proved, o.target) {
+			l.trying = append(l.trying, o.target)
+		}
+	}
+	return len(f.outputs) > 0 && len(l.trying) == 0
 }
 
 // forgetStale frees what waits to be tried again and belongs to sessions that

@@ -27,6 +27,8 @@ type lane struct {
 	decision Decision
 	packing  Decision
 	held     []*flight // waiting to be tried again
+	trying   []Target  // of the message that was tried again alone
+	proved   []Target  // at which one has arrived since the last failure
 	seq      uint64
 	now      *flight // whose message the filters have
 	said     Loss    // the last word about it, if it comes to a loss
@@ -130,7 +132,11 @@ func (l *lane) run(work context.Context, stop <-chan struct{}) {
 			}
 		}
 		if idle && len(l.held) > 0 {
-			timer.Reset(time.Until(l.held[0].due))
+			wait := time.Until(l.held[0].due)
+			if len(l.trying) > 0 {
+				wait = 0 // what went ahead has arrived
+			}
+			timer.Reset(wait)
 			due = timer.C
 		}
 		select {

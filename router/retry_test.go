@@ -82,6 +82,65 @@ func TestUnroutableMessagesMayBeTriedAgain(t *testing.T) {
 	}
 }
 
+// TestRetryGoesAheadAlone has a broker that loses a channel and then refuses the first
+// messages to each queue, but takes those sent after them.
+func TestRetryGoesAheadAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		const messages = 12
+		var all []func()
+		took := map[string][]int{}
+		refuse := map[string]int{"a": 2, "b": 3}
+		sent := 0
+		s := senderFunc(func(_ context.Context, to Target, e *Envelope, r Receipt) error {
+			id, _ := strconv.Atoi(e.MessageID)
+			var answer error
+			switch sent++; {
+			case sent <= messages:
+				answer = ErrUnconfirmed
+			case refuse[to.Queue] > 0:
+				refuse[to.Queue]--
+				answer = ErrNacked
+			default:
+				took[to.Queue] = append(took[to.Queue], id)
+			}
+			all = append(all, func() { r.Settle(answer) })
+			return nil
+		})
+		_, stop := start(t, config(b, func(c *RouteConfig) {
+			c.NewSender = func(string) Sender { return s }
+			c.Retry.MaxAttempts = 100
+			c.Filters = []RouteFilter{{Source: decide(func(e *Envelope, d *Decision) error {
+				d.Action, d.Targets = Forward, append(d.Targets, queue(string(e.Body)))
+				return nil
+			})}}
+		}))
+		want := map[string][]int{}
+		for i := range messages {
+			to := string("aab"[i%3])
+			want[to] = append(want[to], i)
+			b.deliver(strconv.Itoa(i), to)
+		}
+		synctest.Wait()
+		for range 100 { // each answer comes when everything has been sent that will be
+			answers := all
+			all = nil
+			for _, answer := range answers {
+				answer()
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		if diff := cmp.Diff(want, took); diff != "" {
+			t.Error(diff)
+		}
+		if sent > 3*messages {
+			t.Errorf("%d messages were sent %d times", messages, sent)
+		}
+		stop()
+	})
+}
+
 func TestDelayOfAFilterIsKeptBehindARetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()
