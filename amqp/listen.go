@@ -36,13 +36,16 @@ func (b *Broker) Listen(ctx context.Context, source router.Source, handle func(*
 		return fmt.Errorf("amqp: listen to %q: %w", source.Queue, router.ErrClosed)
 	}
 	defer b.listening.wg.Done()
+	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(b.ctx, cancel)()
 
 	l := &listener{
 		b: b, source: source, handle: handle,
-		line: &line{purpose: "listen " + source.Queue},
+		// The caller may know of the end before ctx does.
+		ending: func() bool { return outer.Err() != nil || ctx.Err() != nil },
+		line:   &line{purpose: "listen " + source.Queue},
 	}
 	l.log.to = b.log.With("purpose", l.line.purpose, "queue", source.Queue)
 	b.mu.Lock()
@@ -71,6 +74,7 @@ type listener struct {
 	b      *Broker
 	source router.Source
 	handle func(*router.Delivery)
+	ending func() bool // the listener is to stop
 	line   *line
 	log    throttle
 

@@ -98,6 +98,63 @@ func TestDrainSettlesWhatIsInHandAndGivesTheRestBack(t *testing.T) {
 	}
 }
 
+// TestAnOrderedDrainLetsNobodyOvertake has two listeners on a queue that feeds one at a
+// time. The second gets nothing before the first has settled what it has in hand, and
+// then everything else in the queue's order.
+func TestAnOrderedDrainLetsNobodyOvertake(t *testing.T) {
+	for _, kind := range []string{"classic", "quorum"} {
+		t.Run(kind, func(t *testing.T) {
+			ctx := testContext(t)
+			name := rabbitnode.Queue(t)
+			ch := channel(t, rabbitnode.Shared(t).URL())
+			declareQueue(t, ch, name, amqp091.Table{"x-single-active-consumer": true, "x-queue-type": kind})
+			var both []*consumer
+			for range 2 {
+				told := newEvents()
+				both = append(both, listen(t, newBroker(t, amqp.Config{}), router.Source{
+					Queue: name, Prefetch: 10, Ordered: true, DrainTimeout: limit, Watch: told.watch,
+				}))
+				told.next(ctx, t, router.SourceConsuming)
+			}
+			first, second := both[0], both[1]
+			publish(t, ch, name, 0, 30)
+			var hand []*router.Delivery
+			for range 10 {
+				hand = append(hand, first.next(ctx, t))
+			}
+			first.stop()
+			ended := make(chan error)
+			go func() { ended <- first.end() }()
+			for _, i := range []int{3, 7, 8, 9} { // as a route does with what it has not begun
+				hand[i].Settler.Requeue(hand[i].Tag)
+			}
+			for _, i := range []int{0, 1, 4, 5, 6} {
+				hand[i].Settler.Ack(hand[i].Tag)
+			}
+			// Time for the settlements to arrive, and for deliveries in their place.
+			waitFor(ctx, t, "five acknowledged", func() bool { n, _ := holds(t, ch, name); return n <= 15 })
+			if n := len(second.deliveries); n != 0 {
+				t.Errorf("%d messages overtook one that is in hand", n)
+			}
+			hand[2].Settler.Ack(hand[2].Tag)
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			want := []int{3, 7, 8, 9}
+			for i := 10; i < 30; i++ {
+				want = append(want, i)
+			}
+			for _, id := range want {
+				d := second.next(ctx, t)
+				if d.Envelope.MessageID != fmt.Sprint(id) {
+					t.Fatalf("message %s came, want %d", d.Envelope.MessageID, id)
+				}
+				d.Settler.Ack(d.Tag)
+			}
+		})
+	}
+}
+
 func TestDrainIsBounded(t *testing.T) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)

@@ -45,6 +45,9 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 	l.tell(router.SourceConsuming, l.queue, nil)
 
 	s := newSettler(ch, &l.b.count, prefetch)
+	if l.source.Ordered {
+		s.leaves = l.ending
+	}
 	lost, stop := make(chan struct{}), make(chan struct{})
 	var cause error
 	if !c.tasks.run(func() {
@@ -172,10 +175,17 @@ func (l *listener) hand(s *settler, d *amqp091.Delivery) {
 const narrowTimeout = 5 * time.Second
 
 // drain stops the consumer, gives back what was not handed over, and waits
-// for the rest to be settled, at most for limit.
+// for the rest to be settled, at most for limit. Of an ordered source the consumer
+// stops only with the channel, and so does the rest go back.
 func (l *listener) drain(c *conn, ch *amqp091.Channel, tag string, s *settler, deliveries <-chan amqp091.Delivery, lost <-chan struct{}, limit time.Duration) {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
+	if l.source.Ordered {
+		if !awaitSettled(s.drain(), deliveries, lost, timeout.C) {
+			l.log.to.Warn(unsettled, "drain_timeout", limit.String())
+		}
+		return
+	}
 	cancelled := make(chan struct{})
 	if !c.tasks.run(func() {
 		defer close(cancelled)
@@ -196,10 +206,28 @@ func (l *listener) drain(c *conn, ch *amqp091.Channel, tag string, s *settler, d
 			return
 		}
 	}
-	select {
-	case <-s.drain():
-	case <-lost:
-	case <-timeout.C:
-		l.log.to.Warn("stopped before all deliveries were settled; the broker delivers them again", "drain_timeout", limit.String())
+	if !awaitSettled(s.drain(), nil, lost, timeout.C) {
+		l.log.to.Warn(unsettled, "drain_timeout", limit.String())
+	}
+}
+
+const unsettled = "stopped before all deliveries were settled; the broker delivers them again"
+
+// awaitSettled waits until everything is settled or cannot be any more, and ignores what
+// is still delivered. It reports false when its time is up.
+func awaitSettled(drained <-chan struct{}, deliveries <-chan amqp091.Delivery, lost <-chan struct{}, timeout <-chan time.Time) bool {
+	for {
+		select {
+		case _, ok := <-deliveries:
+			if !ok {
+				deliveries = nil
+			}
+		case <-drained:
+			return true
+		case <-lost:
+			return true
+		case <-timeout:
+			return false
+		}
 	}
 }

@@ -17,6 +17,7 @@ const (
 	tagOpen uint8 = iota
 	tagAcked
 	tagSent // acknowledged alone, or to be given back
+	tagLeft // goes back with the channel; nothing may be acknowledged past it
 )
 
 // acknowledger is the part of a channel that settles.
@@ -31,8 +32,9 @@ type acknowledger interface {
 type settler struct {
 	ch     acknowledger
 	count  *counters
-	urgent int // pending settlements that do not wait for more
-	half   int // of the window: so many behind an unsettled delivery do not wait
+	leaves func() bool // what is requeued from now on is left; nil is never
+	urgent int         // pending settlements that do not wait for more
+	half   int         // of the window: so many behind an unsettled delivery do not wait
 
 	dead atomic.Bool
 	kick chan struct{}
@@ -106,21 +108,25 @@ func (s *settler) settle(tag uint64, as uint8) {
 		s.mu.Unlock()
 		return // settled before
 	}
+	if as == tagSent && s.leaves != nil && s.leaves() {
+		as = tagLeft
+	}
 	*s.state(tag) = as
 	s.open--
 	before := s.pending()
 	hadAhead := s.ahead > 0
-	if as == tagAcked {
+	switch as {
+	case tagAcked:
 		if s.ahead == 0 || tag < s.low {
 			s.low = tag
 		}
 		s.ahead++
-	} else {
+	case tagSent:
 		s.requeue = append(s.requeue, tag)
 	}
 	for s.ready < s.top {
 		st := s.state(s.ready + 1)
-		if *st == tagOpen {
+		if *st == tagOpen || *st == tagLeft {
 			break
 		}
 		s.ready++

@@ -45,6 +45,11 @@ type Source struct {
 	// takes one delivery at a time until no more of them come: so many as
 	// Prefetch allows would take more memory than there may be.
 	MaxBody int
+	// Ordered says that no other consumer, which the broker may choose once this
+	// one goes, is to have later messages before those in hand are settled. So the
+	// consumer stays until then, though ctx has ended; what comes meanwhile or is
+	// requeued goes back when it leaves, all at once.
+	Ordered bool
 
 	// Topology is what the queue needs at the broker. It is declared each time
 	// before the queue is consumed, so that what was deleted meanwhile comes

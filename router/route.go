@@ -119,6 +119,7 @@ func NewRoute(ctx context.Context, cfg RouteConfig) (*Route, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Source.SingleLane = cfg.Lanes == 1
+	cfg.Source.Ordered = cfg.Order != OrderNone
 	if cfg.Format != nil {
 		// What is not of the format is no matter of policy: trying again does not
 		// help, and no filter could read it.
