@@ -92,10 +92,15 @@ func (c *Client) TryPublish(queue string, msgs []amqp091.Publishing) error {
 // Fill publishes a whole load to a queue and notes it in the audit. It may run
 // in a goroutine of its own; nobody else may use the client or the audit then.
 func (c *Client) Fill(queue string, load Load, a *Audit) error {
+	return c.FillPart(queue, load, a, 0, load.Count)
+}
+
+// FillPart is [Client.Fill] with the messages from one number to before another.
+func (c *Client) FillPart(queue string, load Load, a *Audit, from, end int) error {
 	const batch = 1000
-	for from := 0; from < load.Count; from += batch {
+	for ; from < end; from += batch {
 		var msgs []amqp091.Publishing
-		to := min(from+batch, load.Count)
+		to := min(from+batch, end)
 		for id := from; id < to; id++ {
 			a.Attempted(id)
 			msgs = append(msgs, Numbered(load, id))

@@ -96,13 +96,16 @@ func (c *Cluster) AwaitWhole(ctx context.Context) error {
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			seen, err := n.Eval(ctx, "{length(rabbit_nodes:all_running()), rabbit_boot_state:get()}")
+			// A call can hang in a node that stops or starts just then.
+			short, cancel := context.WithTimeout(ctx, 5*time.Second)
+			seen, err := n.Eval(short, "{length(rabbit_nodes:all_running()), rabbit_boot_state:get()}")
+			cancel()
 			if err == nil && seen == fmt.Sprintf("{%d,ready}", len(c.Nodes)) && answers(n.Addr()) {
 				return nil
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("%s does not see %d nodes: %s, %w, %w: %s", n.name, len(c.Nodes), seen, err, context.Cause(ctx), n.tail())
+				return fmt.Errorf("%s does not see %d nodes: %q, %w: %s", n.name, len(c.Nodes), seen, errors.Join(err, context.Cause(ctx)), n.tail())
 			case <-tick.C:
 			}
 		}
