@@ -25,8 +25,9 @@ type Producer struct {
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 	sent    atomic.Int64 // confirmed, all with a lower number too
-	repeats int          // publishes beyond a message's first; after wg
-	tried   int          // messages published at least once; after wg
+	held    atomic.Bool
+	repeats int // publishes beyond a message's first; after wg
+	tried   int // messages published at least once; after wg
 }
 
 // Feed starts a producer with so many messages a second; it ends when the load does,
@@ -45,6 +46,10 @@ func Feed(t *testing.T, n *rabbitnode.Node, queue string, load Load, perSec int)
 
 // Sent returns how many messages were confirmed so far.
 func (p *Producer) Sent() int { return int(p.sent.Load()) }
+
+// Hold has the producer rest, or go on, so that a router on a busy machine is not left
+// behind for ever.
+func (p *Producer) Hold(hold bool) { p.held.Store(hold) }
 
 // Done reports whether the whole load was confirmed.
 func (p *Producer) Done() bool { return p.Sent() == p.load.Count }
@@ -73,23 +78,28 @@ func (p *Producer) run(ctx context.Context) {
 		}
 	}()
 	var ch *amqp091.Channel
-	begin := time.Now()
+	last, due := time.Now(), 0.0
 	for id := 0; id < p.load.Count; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		due := min(int(time.Since(begin).Seconds()*float64(p.perSec)), p.load.Count)
-		if due <= id {
+		now := time.Now()
+		if !p.held.Load() { // what a fault has cost is not made up for
+			due = min(due+now.Sub(last).Seconds()*float64(p.perSec), most)
+		}
+		last = now
+		end := min(id+int(due), p.load.Count)
+		if end == id {
 			continue
 		}
-		end := min(due, id+most)
 		err := errors.New("not connected")
 		if ch != nil {
 			err = p.publish(ctx, ch, id, end)
 		}
 		if err == nil {
+			due -= float64(end - id)
 			id = end
 			p.sent.Store(int64(id))
 			continue

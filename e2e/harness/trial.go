@@ -154,6 +154,9 @@ func newTrial(t *testing.T, n *rabbitnode.Node, load Load, arguments amqp091.Tab
 	return tr
 }
 
+// Hold is [Producer.Hold] of a fed trial.
+func (tr *Trial) Hold(hold bool) { tr.feed.Hold(hold) }
+
 // Fed returns how many messages a fed trial's producer has sent, and whether more come.
 func (tr *Trial) Fed() (sent int, more bool) {
 	if tr.feed == nil {

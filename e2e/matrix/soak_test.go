@@ -67,7 +67,8 @@ func TestF25Soak(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%s: %d of %d sent, %d left in the source, %d faults; %s", time.Since(begin).Round(time.Second), sent, load.Count, left, struck, show(samples[len(samples)-1]))
-		if !more {
+		tr.Hold(left > 10*soakRate)
+		if !more && left < soakRate { // no fault would meet anything
 			break
 		}
 		s.strike(faults[tr.Rand.IntN(len(faults))])

@@ -16,7 +16,7 @@ var rows = []row{
 	{3, "router paused (SIGSTOP) for 1.5 and 3 heartbeats", "acknowledges nothing of a session that is gone, reconnects once"},
 	{4, "all connections closed by the broker", "in flow again each time"},
 	{5, "broker's application stopped and started", "in flow again each time"},
-	{6, "broker killed and started, quorum queues", "in flow again each time"},
+	{6, "broker killed and started; quorum queues with a single active consumer", "in flow again each time"},
 	{7, "broker paused (SIGSTOP)", "no goroutine stuck beyond the write deadline; SIGTERM works meanwhile"},
 	{8, "memory alarm, disk alarm", "shown as blocked; no reconnects; goes on when it is over"},
 	{9, "alarm and closed connections, alarm and SIGTERM", "draining gives up in time"},

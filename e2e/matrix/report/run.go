@@ -48,7 +48,8 @@ func play(seed uint64, pattern string, short bool, progress io.Writer) (*trial, 
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	cmd := exec.Command("go", "test", "-json", "-count=1", "-timeout=3h", "-run", pattern, "./e2e/matrix")
+	// Most of a row is waiting, so that more of them at once than cores save time.
+	cmd := exec.Command("go", "test", "-json", "-count=1", "-timeout=3h", "-parallel=4", "-run", pattern, "./e2e/matrix")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("ROUTER_E2E_SEED=%d", seed), "ROUTER_E2E_REPORTS="+dir)
 	if !short {
 		cmd.Env = append(cmd.Env, "ROUTER_E2E_FULL=1")
@@ -120,7 +121,7 @@ func follow(events io.Reader, progress io.Writer) (map[string]bool, error) {
 			output[top].WriteString(e.Output)
 		case (e.Action == "pass" || e.Action == "fail" || e.Action == "skip") && e.Test == top:
 			verdict[top] = e.Action == "pass"
-			fmt.Fprintf(progress, "  %s %s %s\n", e.Action, top, (time.Duration(e.Elapsed * float64(time.Second))).Round(time.Second))
+			fmt.Fprintf(progress, "  %s %s %s\n", e.Action, top, time.Duration(e.Elapsed*float64(time.Second)).Round(time.Second))
 			if e.Action == "fail" {
 				_, _ = output[top].WriteTo(progress)
 			}
