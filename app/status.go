@@ -92,6 +92,7 @@ func (a *App) Snapshot() telemetry.Snapshot {
 	for _, c := range b.Connections {
 		s.Connections = append(s.Connections, telemetry.ConnStat{
 			Purpose: c.Purpose, Connected: c.Connected, Blocked: c.Blocked, BlockedFor: c.BlockedFor, Reconnects: c.Reconnects,
+			Undecodable: c.Poisoned, Quarantine: c.Quarantine,
 		})
 	}
 	s.Pools = append(s.Pools, telemetry.PoolStat{Name: "channels", Stat: b.Channels})

@@ -29,7 +29,7 @@ type descs struct {
 
 	callsWaiting, callDuration, unmatched *prometheus.Desc
 
-	connected, blocked, reconnects, blockedTime *prometheus.Desc
+	connected, blocked, reconnects, blockedTime, undecodable, quarantine *prometheus.Desc
 
 	reloadOK, reloadTime *prometheus.Desc
 }
@@ -98,6 +98,8 @@ func newDescs() *descs {
 	d.blocked = desc("amqp_blocked", "Whether the broker blocks the connection now.", "purpose")
 	d.reconnects = desc("amqp_reconnects_total", "Connections made after the first.", "purpose")
 	d.blockedTime = desc("amqp_blocked_seconds_total", "Time for which the broker blocked the connection.", "purpose")
+	d.undecodable = desc("amqp_undecodable_losses_total", "Connections lost because a message in the queue could not be decoded.", "purpose")
+	d.quarantine = desc("amqp_quarantine", "Whether messages are taken one at a time, because one of them cannot be decoded.", "purpose")
 
 	d.reloadOK = desc("config_last_reload_successful", "Whether the last reload of the configuration succeeded.")
 	d.reloadTime = desc("config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.")
@@ -149,6 +151,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e.flag(c.blocked, conn.Blocked, conn.Purpose)
 		e.counter(c.reconnects, float64(conn.Reconnects), conn.Purpose)
 		e.counter(c.blockedTime, conn.BlockedFor.Seconds(), conn.Purpose)
+		e.counter(c.undecodable, float64(conn.Undecodable), conn.Purpose)
+		e.flag(c.quarantine, conn.Quarantine, conn.Purpose)
 	}
 	e.gauge(c.callsWaiting, float64(s.Calls.Waiting))
 	e.counter(c.unmatched, float64(s.Calls.Unmatched))

@@ -79,7 +79,7 @@ func everything() source {
 			WaitTime: 508 * time.Millisecond, MakeFailures: 509, Discards: 510,
 		}}},
 		Connections: []telemetry.ConnStat{
-			{Purpose: "send", Connected: true, Blocked: true, BlockedFor: 1500 * time.Millisecond, Reconnects: 601},
+			{Purpose: "send", Connected: true, Blocked: true, BlockedFor: 1500 * time.Millisecond, Reconnects: 601, Undecodable: 6, Quarantine: true},
 			{Purpose: "listen orders.in"},
 		},
 		Calls: telemetry.CallStat{

@@ -110,11 +110,13 @@ type UserMetric struct {
 
 // ConnStat is what became of one purpose's connection to the broker.
 type ConnStat struct {
-	Purpose    string // "send", or "listen" and the queue
-	Connected  bool
-	Blocked    bool          // by the broker, now
-	BlockedFor time.Duration // in total
-	Reconnects uint64
+	Purpose     string // "send", or "listen" and the queue
+	Connected   bool
+	Blocked     bool          // by the broker, now
+	BlockedFor  time.Duration // in total
+	Reconnects  uint64
+	Undecodable uint64 // losses because a message could not be decoded
+	Quarantine  bool   // messages are taken one at a time because of them
 }
 
 // PoolStat is one pool.
