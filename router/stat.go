@@ -47,7 +47,7 @@ type counters struct {
 	inflight           atomic.Int64
 	held               atomic.Int64
 	duration           Histogram
-	lastWarning        atomic.Int64 // unix nanoseconds
+	lastWarning        atomic.Pointer[time.Time]
 
 	mu          sync.Mutex // protects deadLetters
 	deadLetters map[string]uint64
@@ -64,9 +64,9 @@ func (c *counters) deadLettered(reason string) {
 // sampled reports whether a warning about a single message may be logged now:
 // one a second for each route, the counters have the rest.
 func (c *counters) sampled() bool {
-	now := time.Now().UnixNano()
+	now := time.Now()
 	last := c.lastWarning.Load()
-	return now-last >= int64(time.Second) && c.lastWarning.CompareAndSwap(last, now)
+	return (last == nil || now.Sub(*last) >= time.Second) && c.lastWarning.CompareAndSwap(last, &now)
 }
 
 // RouteStat is a route's counts at one moment.

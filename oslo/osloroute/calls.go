@@ -45,10 +45,11 @@ type CallsConfig struct {
 // less than 300 bytes. Its methods are safe for concurrent use. Close ends its
 // goroutine.
 type Calls struct {
-	cfg  CallsConfig
-	wake chan struct{} // holds one token: an earlier deadline, or all is quiet
-	end  context.CancelFunc
-	done chan struct{}
+	cfg   CallsConfig
+	began time.Time     // the zero of deadlines, which no step of the wall clock moves
+	wake  chan struct{} // holds one token: an earlier deadline, or all is quiet
+	end   context.CancelFunc
+	done  chan struct{}
 
 	mu      sync.Mutex // protects the fields below
 	pending map[callID]*pendingCall
@@ -68,7 +69,7 @@ type callID [16]byte
 type pendingCall struct {
 	id       callID
 	to       caller
-	deadline int64         // unix nanoseconds
+	deadline time.Duration // since the calls began
 	again    time.Duration // each keep-alive gives it as long; 0: its deadline is the caller's own
 	tell     bool          // the caller is to learn that its time is up
 	place    int           // in the heap
@@ -90,7 +91,7 @@ type CallsStat struct {
 func NewCalls(cfg CallsConfig) *Calls {
 	ctx, end := context.WithCancel(context.Background())
 	c := &Calls{
-		cfg: cfg, wake: make(chan struct{}, 1), end: end, done: make(chan struct{}),
+		cfg: cfg, began: time.Now(), wake: make(chan struct{}, 1), end: end, done: make(chan struct{}),
 		pending: make(map[callID]*pendingCall), ended: make(map[callID]caller),
 	}
 	go func() {
@@ -129,7 +130,7 @@ func parseID(id string) (key callID, ok bool) {
 // terms are how long and how many calls may wait.
 type terms struct {
 	max      int
-	deadline time.Time     // the caller's own; zero if it named none
+	deadline time.Time     // the caller's own, with a monotonic reading; zero if it named none
 	timeout  time.Duration // else from now, and from each keep-alive
 	tell     bool
 }
@@ -139,9 +140,9 @@ type terms struct {
 func (c *Calls) add(to caller, t terms) (string, error) {
 	id := idOf(to)
 	key, _ := parseID(id)
-	call := &pendingCall{id: key, to: to, deadline: t.deadline.UnixNano(), tell: t.tell}
+	call := &pendingCall{id: key, to: to, deadline: t.deadline.Sub(c.began), tell: t.tell}
 	if t.deadline.IsZero() {
-		call.deadline, call.again = time.Now().Add(t.timeout).UnixNano(), t.timeout
+		call.deadline, call.again = time.Since(c.began)+t.timeout, t.timeout
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -196,7 +197,7 @@ func (c *Calls) replied(id string, last bool) {
 	default:
 		c.keepAlives.Add(1)
 		if call.again > 0 {
-			call.deadline = time.Now().Add(call.again).UnixNano()
+			call.deadline = time.Since(c.began) + call.again
 			heap.Fix(&c.due, call.place)
 		}
 	}
@@ -250,7 +251,7 @@ func (c *Calls) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		call, wait := c.overdue(time.Now())
+		call, wait := c.overdue()
 		if call != nil {
 			c.timeouts.Add(1)
 			if call.tell {
@@ -273,15 +274,15 @@ func (c *Calls) run(ctx context.Context) {
 
 // overdue takes a call off the table whose time is up; with none it returns how
 // long it takes until there may be one.
-func (c *Calls) overdue(now time.Time) (*pendingCall, time.Duration) {
+func (c *Calls) overdue() (*pendingCall, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.due) == 0 {
 		return nil, time.Hour
 	}
 	call := c.due[0]
-	if wait := call.deadline - now.UnixNano(); wait > 0 {
-		return nil, time.Duration(wait)
+	if wait := call.deadline - time.Since(c.began); wait > 0 {
+		return nil, wait
 	}
 	c.remove(call)
 	return call, 0
