@@ -82,6 +82,7 @@ type listener struct {
 	consumed   bool   // a consumer was registered at least once
 	failures   int    // in a row, for backoff
 	undecoded  int    // losses in a row by a delivery that cannot be decoded
+	stuck      int    // of them, those since the last delivery that could be
 	quarantine bool   // one delivery at a time until the undecodable or oversized ones are gone
 	offset     int64  // of the last delivery of a stream
 	place      any    // of a stream to begin at; nil is where the source says
@@ -105,9 +106,14 @@ func (l *listener) run(ctx context.Context) error {
 	return nil
 }
 
+// hopeful is how many losses in a row by one undecodable delivery are followed
+// up at once: by then a delivery limit has taken effect, of which 20 is RabbitMQ's
+// own, and until then everything behind it in the queue waits.
+const hopeful = 32
+
 // backoff waits after a failure that ended what began at since.
 func (l *listener) backoff(ctx context.Context, err error, since time.Time) {
-	if time.Since(since) > steady {
+	if time.Since(since) > steady || 0 < l.stuck && l.stuck <= hopeful {
 		l.failures = 0
 	}
 	least := time.Duration(0)
@@ -126,11 +132,12 @@ func (l *listener) backoff(ctx context.Context, err error, since time.Time) {
 // queue has no delivery limit, and takes the whole window with it each time.
 func (l *listener) noteUndecodable(err error) {
 	if !undecodable(err) {
-		l.undecoded = 0
+		l.undecoded, l.stuck = 0, 0
 		return
 	}
 	l.line.poisoned()
 	l.undecoded++
+	l.stuck++
 	if l.undecoded == 2 && !l.quarantine {
 		l.setQuarantine(true)
 		l.log.to.Warn("a message in the queue cannot be decoded and has cut the connection twice; taking one message at a time so that no other is affected; give the queue a delivery limit and a dead-letter exchange to be rid of it",

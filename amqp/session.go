@@ -156,6 +156,7 @@ var errTwice = errors.New("the broker sent two deliveries with one tag")
 
 // hand hands a delivery to the route.
 func (l *listener) hand(s *settler, d *amqp091.Delivery) {
+	l.stuck = 0
 	if !s.delivered(d.DeliveryTag) {
 		l.log.warn("ignored a delivery that came before", errTwice, "tag", d.DeliveryTag)
 		return
