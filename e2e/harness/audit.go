@@ -104,6 +104,9 @@ func (a *Audit) order(queue string, id int) {
 	if _, ok := keys[key]; !ok {
 		keys[key] = id % a.load.Keys
 	}
+	for keys[key] < id && a.state[keys[key]].dead > 0 {
+		keys[key] += a.load.Keys
+	}
 	switch {
 	case id == keys[key]:
 		keys[key] += a.load.Keys
@@ -114,7 +117,8 @@ func (a *Audit) order(queue string, id int) {
 	}
 }
 
-// Dead notes a dead letter with its reason.
+// Dead notes a dead letter with its reason. Deliveries noted after it may leave it
+// out: it is no gap in their order.
 func (a *Audit) Dead(id int, reason string, body []byte) {
 	if !a.known("dead letter", id, body) {
 		return

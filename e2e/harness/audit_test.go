@@ -57,6 +57,10 @@ func TestAuditSeesEveryFate(t *testing.T) {
 			want: Report{Delivered: 5, DeadLetters: map[string]int{"unroutable": 1}},
 		},
 		{
+			name: "a dead letter leaves no gap", events: append([]event{{"dead", 2}}, deliver(0, 1, 4, 3, 5)...),
+			want: Report{Delivered: 5, DeadLetters: map[string]int{"unroutable": 1}},
+		},
+		{
 			name: "delivered and dead is a duplicate", events: append(deliver(0, 1, 2, 3, 4, 5), event{"dead", 5}, event{"dead", 5}),
 			want:  Report{Delivered: 6, Duplicated: 2, DeadLetters: map[string]int{"unroutable": 2}},
 			check: []string{"2 messages duplicated"},

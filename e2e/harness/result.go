@@ -31,7 +31,7 @@ type Result struct {
 // NewResult returns a result that is logged, and written as JSON into the folder that
 // ROUTER_E2E_REPORTS names, when the test has ended. A [Trial] has one of its own.
 func NewResult(t *testing.T, seed uint64) *Result {
-	r := &Result{Report: Report{Seed: seed}, Test: t.Name(), Faults: map[string]int{}}
+	r := &Result{Report: Report{Seed: seed, DeadLetters: map[string]int{}}, Test: t.Name(), Faults: map[string]int{}}
 	t.Cleanup(func() { r.publish(t) })
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -102,6 +103,9 @@ type Trial struct {
 	Broker string     // further lines of the configuration's table broker
 	Stop   string     // process.drain_timeout, such as "2s"; the default if empty
 
+	// Files are laid beside the configuration, by name.
+	Files map[string][]byte
+
 	result *Result
 	begun  time.Time
 	feed   *Producer // of a trial whose load comes while faults strike
@@ -189,6 +193,11 @@ func (tr *Trial) Launch(url, text string, others ...*Trial) {
 		process = append(process, fmt.Sprintf("drain_timeout = %q", tr.Stop))
 	}
 	tr.Config = ConfigFile(tr.T, url, tr.Broker+text, process...)
+	for name, content := range tr.Files {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(tr.Config), name), content, 0o600); err != nil {
+			tr.T.Fatal(err)
+		}
+	}
 	tr.begun = time.Now()
 	tr.Router = Launch(tr.T, tr.Config)
 	for _, o := range others {
@@ -299,8 +308,8 @@ func (tr *Trial) Account() Report {
 	tr.T.Helper()
 	c := Dial(tr.T, tr.Node)
 	defer c.Close()
-	c.Drain(tr.Out, func(d amqp091.Delivery) { tr.Audit.Delivered(tr.Out, IDOf(d), d.Body) })
 	c.DrainIfThere(tr.Dead, func(d amqp091.Delivery) { tr.Audit.Dead(IDOf(d), ReasonOf(d), d.Body) })
+	c.Drain(tr.Out, func(d amqp091.Delivery) { tr.Audit.Delivered(tr.Out, IDOf(d), d.Body) })
 	tr.result.Report, tr.result.Window, tr.result.Mixed = tr.Audit.Report(), tr.Window, tr.Mixed
 	return tr.result.Report
 }
