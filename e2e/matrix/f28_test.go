@@ -1,4 +1,4 @@
-package e2e
+package matrix
 
 import (
 	"fmt"
@@ -56,7 +56,7 @@ func demoRoutes(t *testing.T) []hostileRoute {
 // that it refuses cannot be in a configuration.
 func suiteRoutes(t *testing.T) []hostileRoute {
 	t.Helper()
-	const dir = "../wasmhost/testdata"
+	const dir = "../../wasmhost/testdata"
 	prelude, err := os.ReadFile(filepath.Join(dir, "prelude.wat"))
 	if err != nil {
 		t.Fatal(err)
@@ -112,20 +112,20 @@ func suiteRoutes(t *testing.T) []hostileRoute {
 	return routes
 }
 
-// TestHostile runs every filter that does harm beside a route that works: each of
-// their messages becomes a dead letter that says why, and the process lives. How
-// late the other route's messages came, and how much memory the process took, is
-// logged.
-func TestHostile(t *testing.T) {
+// TestF28HostileFilters runs every filter that does harm beside a route that works:
+// each of their messages becomes a dead letter that says why, and the process lives.
+// How late the other route's messages came, and how much memory the process took, is
+// noted.
+func TestF28HostileFilters(t *testing.T) {
 	routes := append(demoRoutes(t), suiteRoutes(t)...)
 	if len(routes) < 60 {
 		t.Errorf("%d hostile filters are too few", len(routes))
 	}
 	n := rabbitnode.Shared(t)
 	c := harness.Dial(t, n)
-	in, out := rabbitnode.Queue(t, "in"), rabbitnode.Queue(t, "out")
-	c.Declare(in, out)
-	text := harness.Chain("calm", in, out)
+	calm := newCalmRoute(t, n)
+	text := calm.config()
+	result := harness.NewResult(t, harness.Seed(t))
 	for i := range routes {
 		h := &routes[i]
 		h.queue = rabbitnode.Queue(t, h.name)
@@ -149,32 +149,7 @@ allow = ["queue:none"]
 	}
 	p := harness.Start(t, config)
 
-	deliveries, err := c.Ch.Consume(out, "", true, true, false, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// probe sends one message after the other through the calm route until busy
-	// says no, and returns how long each was on its way.
-	body := harness.Load{Count: 1, Keys: 1}.Body(0)
-	probe := func(busy func(i int) bool) (took []time.Duration) {
-		for i := 0; busy(i); i++ {
-			begin := time.Now()
-			c.Publish(in, amqp091.Publishing{Body: body})
-			select {
-			case _, ok := <-deliveries:
-				if !ok {
-					t.Fatal("the tests' own connection was lost")
-				}
-				took = append(took, time.Since(begin))
-			case <-p.Done():
-				t.Fatalf("the router ended:\n%s", p.Tail(20))
-			case <-time.After(harness.Patience):
-				t.Fatalf("the calm route stands still:\n%s", p.Tail(20))
-			}
-		}
-		return took
-	}
-	alone := probe(func(i int) bool { return i < 200 })
+	alone := calm.alone(p)
 	for _, h := range routes {
 		var msgs []amqp091.Publishing
 		for i := range h.count {
@@ -184,9 +159,11 @@ allow = ["queue:none"]
 			})
 		}
 		c.Publish(h.queue, msgs...)
+		result.Attempted += h.count
+		result.Acknowledged += h.count
 	}
 	end := time.Now().Add(harness.Patience)
-	beside := probe(func(i int) bool {
+	beside := calm.probe(p, func(i int) bool {
 		if time.Now().After(end) {
 			t.Fatalf("the hostile filters are not stopped:\n%s", p.Tail(20))
 		}
@@ -202,7 +179,8 @@ allow = ["queue:none"]
 		}
 		return false
 	})
-	t.Logf("one message through the calm route: alone %s; beside hostile filters %s", spread(alone), spread(beside))
+	result.Note("another route alone", "%s", spread(alone))
+	result.Note("another route beside", "%s", spread(beside))
 
 	if !p.Alive() {
 		t.Fatal("the router ended")
@@ -214,6 +192,7 @@ allow = ["queue:none"]
 		}
 		c.Drain(h.queue+".dead", func(d amqp091.Delivery) {
 			got = append(got, fmt.Sprintf("%d %s %s", harness.IDOf(d), d.Body, d.Headers["x-router-filter"]))
+			result.DeadLetters[harness.ReasonOf(d)]++
 			if !slices.Contains(strings.Fields(h.reasons), harness.ReasonOf(d)) {
 				t.Errorf("%s: a dead letter for %s, want%s: %v", h.name, harness.ReasonOf(d), h.reasons, d.Headers["x-router-error"])
 			}
@@ -222,19 +201,7 @@ allow = ["queue:none"]
 			t.Errorf("dead letters of the filter %s (-want +got):\n%s", h.name, diff)
 		}
 	}
-	t.Logf("%d hostile filters in one process, which took %s at most", len(routes), p.Peak())
+	result.Note("filters", "%d", len(routes))
+	result.Note("memory at most", "%s", p.Peak())
 	p.Terminate()
-}
-
-// spread describes durations by their median, 99th percentile and maximum.
-func spread(all []time.Duration) string {
-	slices.Sort(all)
-	var parts []string
-	for _, q := range []struct {
-		name string
-		at   int
-	}{{"median", len(all) / 2}, {"p99", len(all) * 99 / 100}, {"worst", len(all) - 1}} {
-		parts = append(parts, fmt.Sprintf("%s %s", q.name, all[q.at].Round(10*time.Microsecond)))
-	}
-	return fmt.Sprintf("(%d messages) %s", len(all), strings.Join(parts, ", "))
 }
