@@ -12,6 +12,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -35,15 +36,18 @@ func (l *logBuffer) String() string {
 
 func TestARefusedLoginIsExplainedWithoutThePassword(t *testing.T) {
 	t.Parallel() // the broker takes its time to refuse
+	testbroker.Both(t, testARefusedLoginIsExplainedWithoutThePassword)
+}
+
+func testARefusedLoginIsExplainedWithoutThePassword(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	node := rabbitnode.Shared(t)
 	for what, cfg := range map[string]amqp.Config{
-		"login":        {URLs: []string{"amqp://guest:s3cr3t%2Fcanary%3F@" + node.Addr() + "/"}},
-		"virtual host": {URLs: []string{node.URL()}, VHost: "no such"},
+		"login":        {URLs: []string{"amqp://guest:s3cr3t%2Fcanary%3F@" + at.Addr() + "/"}},
+		"virtual host": {URLs: []string{at.URL()}, VHost: "no such"},
 	} {
 		var log logBuffer
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		b := newBroker(t, cfg)
+		b := newBroker(t, at, cfg)
 		c := listen(t, b, router.Source{Queue: "any"}) // waits: the login may mend
 		err := b.Connect(ctx)                          // the broker takes 3 s to refuse a login
 		if err == nil || !strings.Contains(err.Error(), what) {
@@ -62,9 +66,11 @@ func TestARefusedLoginIsExplainedWithoutThePassword(t *testing.T) {
 	}
 }
 
+// Only RabbitMQ has permissions.
 func TestMissingPermissionsAreExplained(t *testing.T) {
+	at := testbroker.RabbitMQ(t)
 	ctx := testContext(t)
-	node := rabbitnode.Shared(t)
+	node := at.Node
 	name := rabbitnode.Queue(t)
 	ch := channel(t, node.URL())
 	declareQueue(t, ch, name, nil)
@@ -83,7 +89,7 @@ func TestMissingPermissionsAreExplained(t *testing.T) {
 	t.Cleanup(func() {
 		_, _ = node.Eval(context.Background(), `rabbit_auth_backend_internal:delete_user(<<"weak">>, <<"test">>)`)
 	})
-	b := newBroker(t, amqp.Config{Username: "weak", Password: "weak"})
+	b := newBroker(t, at, amqp.Config{Username: "weak", Password: "weak"})
 	err := b.Listen(ctx, router.Source{Queue: name, Prefetch: 1}, nil)
 	if err == nil || !strings.Contains(err.Error(), "permission") || !strings.Contains(err.Error(), name) {
 		t.Errorf("listen = %v", err)

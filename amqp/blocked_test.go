@@ -8,17 +8,21 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
 func TestABlockedConnectionIsWaitedFor(t *testing.T) {
+	testbroker.Both(t, testABlockedConnectionIsWaitedFor)
+}
+
+func testABlockedConnectionIsWaitedFor(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	node := rabbitnode.Shared(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, node.URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
 	const timeout = 200 * time.Millisecond
-	b := newBroker(t, amqp.Config{ConfirmTimeout: timeout, WriteTimeout: timeout, Heartbeat: time.Second})
+	b := newBroker(t, at, amqp.Config{ConfirmTimeout: timeout, WriteTimeout: timeout, Heartbeat: time.Second})
 	c := listen(t, b, router.Source{Queue: name})
 	s := b.Sender("test")
 	defer s.Close()
@@ -27,22 +31,24 @@ func TestABlockedConnectionIsWaitedFor(t *testing.T) {
 	d := c.next(ctx, t)
 	losses := stat(b, "send").Reconnects
 
-	watermark := func(to string) {
-		t.Helper()
-		if _, err := node.Eval(context.Background(), "vm_memory_monitor:set_vm_memory_high_watermark("+to+")"); err != nil {
-			t.Fatal(err)
-		}
+	if err := at.Block(ctx); err != nil {
+		t.Fatal(err)
 	}
-	watermark("0.0000001")
-	defer watermark("0.4")
-	env := message("blocked")
+	defer func() { _ = at.Unblock(context.Background()) }()
 	var r *receipt
-	for !stat(b, "send").Blocked { // it is told when we publish after the broker has noticed
+	sent := make(chan error, 1)
+	// RabbitMQ tells when we publish after it has noticed, the embedded broker at once.
+	for {
+		env := message("blocked")
 		r = newReceipt()
-		if err := s.Send(ctx, queue(name), &env, r); err != nil {
+		go func() { sent <- s.Send(ctx, queue(name), &env, r) }()
+		waitFor(ctx, t, "it is blocked", func() bool { return stat(b, "send").Blocked || r.settled.Load() > 0 })
+		if r.settled.Load() == 0 {
+			break
+		}
+		if err := <-sent; err != nil {
 			t.Fatal(err)
 		}
-		waitFor(ctx, t, "it is blocked", func() bool { return stat(b, "send").Blocked || r.settled.Load() > 0 })
 	}
 	d.Settler.Ack(d.Tag) // listeners go on
 	waitFor(ctx, t, "the ack is sent", func() bool { return b.Stat().Acked == 1 })
@@ -67,9 +73,13 @@ func TestABlockedConnectionIsWaitedFor(t *testing.T) {
 	env3, r3 := message("after"), newReceipt()
 	go func() { waiting <- s.Send(ctx, queue(name), &env3, r3) }()
 
-	watermark("0.4")
-	if err := <-waiting; err != nil {
-		t.Error(err)
+	if err := at.Unblock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, result := range []chan error{waiting, sent} {
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
 	}
 	for _, r := range []*receipt{r, r3} {
 		if err := r.wait(ctx, t); err != nil {

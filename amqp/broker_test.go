@@ -3,6 +3,7 @@ package amqp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,14 +12,17 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
-func TestARefusedMessageIsNacked(t *testing.T) {
+func TestARefusedMessageIsNacked(t *testing.T) { testbroker.Both(t, testARefusedMessageIsNacked) }
+
+func testARefusedMessageIsNacked(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, amqp091.Table{"x-max-length": int32(0), "x-overflow": "reject-publish"})
-	b := newBroker(t, amqp.Config{})
+	declareQueue(t, channel(t, at.URL()), name, amqp091.Table{"x-max-length": int32(0), "x-overflow": "reject-publish"})
+	b := newBroker(t, at, amqp.Config{})
 	s := b.Sender("test")
 	defer s.Close()
 	if err := send(ctx, t, s, queue(name), message("x")); !errors.Is(err, router.ErrNacked) || !strings.Contains(err.Error(), name) {
@@ -30,6 +34,10 @@ func TestARefusedMessageIsNacked(t *testing.T) {
 }
 
 func TestOnlyTheCulpritOfAChannelExceptionFails(t *testing.T) {
+	testbroker.Both(t, testOnlyTheCulpritOfAChannelExceptionFails)
+}
+
+func testOnlyTheCulpritOfAChannelExceptionFails(t *testing.T, at *testbroker.Broker) {
 	exchange := func(name string) router.Target { return router.Target{Kind: router.TargetExchange, Exchange: name} }
 	tests := []struct {
 		name   string
@@ -60,16 +68,20 @@ func TestOnlyTheCulpritOfAChannelExceptionFails(t *testing.T) {
 		{
 			name: "broker's own rule",
 			setUp: func(t *testing.T, _ *amqp091.Channel, _ string) {
-				set := func(size string) {
-					if _, err := rabbitnode.Shared(t).Eval(context.Background(), "application:set_env(rabbit, max_message_size, "+size+")"); err != nil {
+				if at.Node == nil { // which has this limit always
+					at.Server.Faults().DropConfirms(1) // so that the culprit is not alone, quick as it is
+					return
+				}
+				set := func(size int) {
+					if _, err := at.Node.Eval(context.Background(), fmt.Sprintf("application:set_env(rabbit, max_message_size, %d)", size)); err != nil {
 						t.Fatal(err)
 					}
 				}
-				set("1000") // for channels opened from now on
-				t.Cleanup(func() { set("134217728") })
+				set(testbroker.MaxMessage) // for channels opened from now on
+				t.Cleanup(func() { set(128 << 20) })
 			},
 			bad: func(name string) (router.Target, router.Envelope) {
-				return queue(name), message(strings.Repeat("x", 2000))
+				return queue(name), message(strings.Repeat("x", testbroker.MaxMessage+1))
 			},
 			want:   router.ErrUnsendable,
 			words:  "larger than",
@@ -80,12 +92,12 @@ func TestOnlyTheCulpritOfAChannelExceptionFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx := testContext(t)
 			name := rabbitnode.Queue(t)
-			ch := channel(t, rabbitnode.Shared(t).URL())
+			ch := channel(t, at.URL())
 			declareQueue(t, ch, name, nil)
 			if tt.setUp != nil {
 				tt.setUp(t, ch, name)
 			}
-			b := newBroker(t, amqp.Config{})
+			b := newBroker(t, at, amqp.Config{MaxInFlightBytes: 2 * testbroker.MaxMessage})
 			s := b.Sender("test")
 			defer s.Close()
 
@@ -141,10 +153,14 @@ func TestOnlyTheCulpritOfAChannelExceptionFails(t *testing.T) {
 }
 
 func TestUnsendableMessagesCostNothing(t *testing.T) {
+	testbroker.Both(t, testUnsendableMessagesCostNothing)
+}
+
+func testUnsendableMessagesCostNothing(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
-	b := newBroker(t, amqp.Config{})
+	declareQueue(t, channel(t, at.URL()), name, nil)
+	b := newBroker(t, at, amqp.Config{})
 	s := b.Sender("test")
 	defer s.Close()
 	if err := send(ctx, t, s, queue(name), message("first")); err != nil {
@@ -198,8 +214,12 @@ func TestUnsendableMessagesCostNothing(t *testing.T) {
 }
 
 func TestRepliesToDirectReplyConsumersAreNotMandatory(t *testing.T) {
+	testbroker.Both(t, testRepliesToDirectReplyConsumersAreNotMandatory)
+}
+
+func testRepliesToDirectReplyConsumersAreNotMandatory(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	name := rabbitnode.Queue(t)
 	declareQueue(t, ch, name, nil)
 	answers, err := ch.Consume("amq.rabbitmq.reply-to", "", true, false, false, false, nil)
@@ -209,7 +229,7 @@ func TestRepliesToDirectReplyConsumersAreNotMandatory(t *testing.T) {
 	if err := ch.Publish("", name, true, false, amqp091.Publishing{ReplyTo: "amq.rabbitmq.reply-to"}); err != nil {
 		t.Fatal(err)
 	}
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	request := listen(t, b, router.Source{Queue: name}).next(ctx, t)
 	s := b.Sender("test")
 	defer s.Close()
@@ -228,11 +248,15 @@ func TestRepliesToDirectReplyConsumersAreNotMandatory(t *testing.T) {
 }
 
 func TestNotificationsAreKeptBeforeAnybodyListens(t *testing.T) {
+	testbroker.Both(t, testNotificationsAreKeptBeforeAnybodyListens)
+}
+
+func testNotificationsAreKeptBeforeAnybodyListens(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	name := rabbitnode.Queue(t)
 	topic := strings.ReplaceAll(name, ".", "-")
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	s := b.Sender("test")
 	defer s.Close()
 	for _, durable := range []bool{true, false} { // the second exchange exists already
@@ -257,12 +281,14 @@ func TestNotificationsAreKeptBeforeAnybodyListens(t *testing.T) {
 	}
 }
 
-func TestInFlightIsBounded(t *testing.T) {
+func TestInFlightIsBounded(t *testing.T) { testbroker.Both(t, testInFlightIsBounded) }
+
+func testInFlightIsBounded(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
+	declareQueue(t, channel(t, at.URL()), name, nil)
 	f := newFaults()
-	b := newBroker(t, amqp.Config{Dial: f.Dial, MaxInFlight: 3, MaxInFlightBytes: 100, WriteTimeout: time.Minute})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial, MaxInFlight: 3, MaxInFlightBytes: 100, WriteTimeout: time.Minute})
 	s := b.Sender("test")
 	defer s.Close()
 	// Alone, a message may be larger than all may be together.
@@ -299,9 +325,11 @@ func TestInFlightIsBounded(t *testing.T) {
 	f.Resume()
 }
 
-func TestClosedBrokerRefuses(t *testing.T) {
+func TestClosedBrokerRefuses(t *testing.T) { testbroker.Both(t, testClosedBrokerRefuses) }
+
+func testClosedBrokerRefuses(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	s := b.Sender("test")
 	if err := b.Connect(ctx); err != nil {
 		t.Fatal(err)

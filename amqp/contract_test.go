@@ -11,18 +11,22 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/router/porttest"
 )
 
 func TestASenderKeepsTheContractOfItsPort(t *testing.T) {
-	node := rabbitnode.Shared(t)
+	testbroker.Both(t, testASenderKeepsTheContractOfItsPort)
+}
+
+func testASenderKeepsTheContractOfItsPort(t *testing.T, at *testbroker.Broker) {
 	porttest.Sender(t, func(t testing.TB) porttest.SenderRig {
 		name := rabbitnode.Queue(t)
-		ch := channel(t, node.URL())
+		ch := channel(t, at.URL())
 		declareQueue(t, ch, name, nil)
 		f := newFaults()
-		b := newBroker(t, amqp.Config{Dial: f.Dial})
+		b := newBroker(t, at, amqp.Config{Dial: f.Dial})
 		return porttest.SenderRig{
 			Sender: b.Sender("contract"), Routable: queue(name), Unroutable: queue(name + ".none"),
 			Arrived: func() []string { return bodies(t, ch, name) },
@@ -47,16 +51,19 @@ func bodies(t testing.TB, ch *amqp091.Channel, name string) (list []string) {
 }
 
 func TestAListenerKeepsTheContractOfItsPort(t *testing.T) {
-	node := rabbitnode.Shared(t)
+	testbroker.Both(t, testAListenerKeepsTheContractOfItsPort)
+}
+
+func testAListenerKeepsTheContractOfItsPort(t *testing.T, at *testbroker.Broker) {
 	porttest.Listener(t, func(t testing.TB) porttest.ListenerRig {
 		name := rabbitnode.Queue(t)
-		ch := channel(t, node.URL())
+		ch := channel(t, at.URL())
 		declareQueue(t, ch, name, nil)
 		if err := ch.Confirm(false); err != nil {
 			t.Fatal(err)
 		}
 		f := newFaults()
-		b := newBroker(t, amqp.Config{Dial: f.Dial})
+		b := newBroker(t, at, amqp.Config{Dial: f.Dial})
 		return porttest.ListenerRig{
 			Listener: b, Queue: name, Lose: f.Cut,
 			Publish: func(body string) {
@@ -79,9 +86,13 @@ func TestAListenerKeepsTheContractOfItsPort(t *testing.T) {
 // A declaration may cost the connection. What is told is the declaration, once,
 // and a listener does not dial for ever because of it.
 func TestADeclarationThatCostsTheConnectionIsNamed(t *testing.T) {
+	testbroker.Both(t, testADeclarationThatCostsTheConnectionIsNamed)
+}
+
+func testADeclarationThatCostsTheConnectionIsNamed(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	b := newBroker(t, amqp.Config{Topology: amqp.Topology{
+	b := newBroker(t, at, amqp.Config{Topology: amqp.Topology{
 		Exchanges: []amqp.Exchange{{Name: name, Type: "x-nosuch"}, {Name: name + ".2", Type: "topic"}},
 		Queues:    []amqp.Queue{{Name: name, Durable: true}},
 		Bindings:  []amqp.Binding{{Queue: name, Exchange: name}},
@@ -99,12 +110,14 @@ func TestADeclarationThatCostsTheConnectionIsNamed(t *testing.T) {
 }
 
 // A Send that gives up tells what it has waited for.
-func TestASendThatGivesUpSaysWhy(t *testing.T) {
+func TestASendThatGivesUpSaysWhy(t *testing.T) { testbroker.Both(t, testASendThatGivesUpSaysWhy) }
+
+func testASendThatGivesUpSaysWhy(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	f := newFaults()
 	down := errors.New("network is down")
 	f.Refuse(down)
-	b := newBroker(t, amqp.Config{Dial: f.Dial})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial})
 	if err := b.Connect(ctx); !errors.Is(err, down) {
 		t.Fatalf("connect = %v", err)
 	}

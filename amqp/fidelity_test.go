@@ -10,6 +10,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -58,13 +59,16 @@ func everyType091() amqp091.Publishing {
 }
 
 func TestEveryPropertyAndTypeArrivesEqual(t *testing.T) {
+	testbroker.Both(t, testEveryPropertyAndTypeArrivesEqual)
+}
+
+func testEveryPropertyAndTypeArrivesEqual(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	node := rabbitnode.Shared(t)
 	in, out := rabbitnode.Queue(t, "in"), rabbitnode.Queue(t, "out")
-	ch := channel(t, node.URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, in, nil)
 	declareQueue(t, ch, out, nil)
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 
 	sent := router.NewEnvelope(everyType(), []byte("body \x00 bytes"))
 	sent.Properties = everyProperty()
@@ -110,12 +114,14 @@ func TestEveryPropertyAndTypeArrivesEqual(t *testing.T) {
 	}
 }
 
-func TestAForeignUserIDIsLeftOut(t *testing.T) {
+func TestAForeignUserIDIsLeftOut(t *testing.T) { testbroker.Both(t, testAForeignUserIDIsLeftOut) }
+
+func testAForeignUserIDIsLeftOut(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	s := b.Sender("test")
 	defer s.Close()
 	env := message("x")

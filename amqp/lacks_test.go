@@ -8,16 +8,21 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 )
 
 // What the broker refuses of the topology, at the start or after a loss, is said and
 // tried again until it is mended. Nobody else's messages wait for it.
 func TestWhatIsLackingKeepsNothingElseWaiting(t *testing.T) {
+	testbroker.Both(t, testWhatIsLackingKeepsNothingElseWaiting)
+}
+
+func testWhatIsLackingKeepsNothingElseWaiting(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	well, ill := rabbitnode.Queue(t, "well"), rabbitnode.Queue(t, "ill")
 	f := newFaults()
-	b := newBroker(t, amqp.Config{Dial: f.Dial, Topology: amqp.Topology{Queues: []amqp.Queue{
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial, Topology: amqp.Topology{Queues: []amqp.Queue{
 		{Name: ill, Passive: true}, {Name: well, Durable: true},
 	}}})
 	t.Cleanup(func() { _, _ = ch.QueueDelete(well, false, false, false) })

@@ -8,16 +8,21 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
 // Whoever may write to a queue can fill the prefetch with the largest messages
 // that the broker takes; memory must hold one or two of them.
 func TestLargeMessagesComeOneAtATime(t *testing.T) {
+	testbroker.Both(t, testLargeMessagesComeOneAtATime)
+}
+
+func testLargeMessagesComeOneAtATime(t *testing.T, at *testbroker.Broker) {
 	const most, large = 1 << 20, 12
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
 	publish(t, ch, name, 0, 1)
 	for i := range large {
@@ -28,7 +33,7 @@ func TestLargeMessagesComeOneAtATime(t *testing.T) {
 	}
 	publish(t, ch, name, 1, 200)
 
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	c := listen(t, b, router.Source{Queue: name, Prefetch: 50, MaxBody: most})
 	waitFor(ctx, t, "the first large one is noticed", func() bool { return stat(b, "listen "+name).Quarantine })
 	if n := b.Stat().Delivered; n != 2 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -28,6 +29,10 @@ func numbered(stem string, arguments map[string]any, told events) router.Source 
 }
 
 func TestNoTwoListenersHaveTheSameNumber(t *testing.T) {
+	testbroker.Both(t, testNoTwoListenersHaveTheSameNumber)
+}
+
+func testNoTwoListenersHaveTheSameNumber(t *testing.T, at *testbroker.Broker) {
 	for kind, arguments := range map[string]map[string]any{
 		"classic": {"x-expires": int32(600000)},
 		"quorum":  {"x-expires": int32(600000), "x-queue-type": "quorum"},
@@ -35,10 +40,10 @@ func TestNoTwoListenersHaveTheSameNumber(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			ctx := testContext(t)
 			stem := rabbitnode.Queue(t) + ":"
-			t.Cleanup(func() { _ = channel(t, rabbitnode.Shared(t).URL()).ExchangeDelete(stem, false, false) })
+			t.Cleanup(func() { _ = channel(t, at.URL()).ExchangeDelete(stem, false, false) })
 			faults := newFaults()
-			first := newBroker(t, amqp.Config{OneListenConnection: true, Dial: faults.Dial})
-			second := newBroker(t, amqp.Config{})
+			first := newBroker(t, at, amqp.Config{OneListenConnection: true, Dial: faults.Dial})
+			second := newBroker(t, at, amqp.Config{})
 			var consumers []*consumer
 			var told []events
 			for i, b := range []*amqp.Broker{first, first, second, second} {
@@ -59,6 +64,9 @@ func TestNoTwoListenersHaveTheSameNumber(t *testing.T) {
 					t.Errorf("listener %d: %+v", i+1, d.Envelope.Origin)
 				}
 				d.Settler.Ack(d.Tag)
+			}
+			for _, b := range []*amqp.Broker{first, second} {
+				waitFor(ctx, t, "the acks are sent", func() bool { return b.Stat().Acked == 2 })
 			}
 			// One that ends gives its number back, on a connection that goes on.
 			if err := consumers[0].end(); err != nil {
@@ -81,13 +89,15 @@ func TestNoTwoListenersHaveTheSameNumber(t *testing.T) {
 
 // While a connection is down, its number may be taken. Who comes back is told,
 // since what was sent to the old queue is another's now.
-func TestATakenNumberIsTold(t *testing.T) {
+func TestATakenNumberIsTold(t *testing.T) { testbroker.Both(t, testATakenNumberIsTold) }
+
+func testATakenNumberIsTold(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	stem := rabbitnode.Queue(t) + ":"
-	t.Cleanup(func() { _ = channel(t, rabbitnode.Shared(t).URL()).ExchangeDelete(stem, false, false) })
+	t.Cleanup(func() { _ = channel(t, at.URL()).ExchangeDelete(stem, false, false) })
 	args := map[string]any{"x-expires": int32(600000)}
 	faults := newFaults()
-	b := newBroker(t, amqp.Config{Dial: faults.Dial})
+	b := newBroker(t, at, amqp.Config{Dial: faults.Dial})
 	told, other := newEvents(), newEvents()
 	c := listen(t, b, numbered(stem, args, told))
 	told.next(ctx, t, router.SourceConsuming)
@@ -96,10 +106,10 @@ func TestATakenNumberIsTold(t *testing.T) {
 	told.next(ctx, t, router.SourceStopped)
 	waitFor(ctx, t, "the broker has noticed the loss", func() bool {
 		var e *amqp091.Error
-		_, err := channel(t, rabbitnode.Shared(t).URL()).QueueDeclarePassive(stem+"1.lease", false, false, true, false, nil)
+		_, err := channel(t, at.URL()).QueueDeclarePassive(stem+"1.lease", false, false, true, false, nil)
 		return errors.As(err, &e) && e.Code == amqp091.NotFound
 	})
-	listen(t, newBroker(t, amqp.Config{}), numbered(stem, args, other))
+	listen(t, newBroker(t, at, amqp.Config{}), numbered(stem, args, other))
 	if ev := other.next(ctx, t, router.SourceConsuming); ev.Queue != stem+"1" {
 		t.Fatalf("%+v", ev)
 	}
@@ -110,7 +120,7 @@ func TestATakenNumberIsTold(t *testing.T) {
 	if ev := told.next(ctx, t, router.SourceConsuming); ev.Queue != stem+"2" {
 		t.Errorf("%+v", ev)
 	}
-	publish(t, channel(t, rabbitnode.Shared(t).URL()), stem+"2", 0, 1)
+	publish(t, channel(t, at.URL()), stem+"2", 0, 1)
 	d := c.next(ctx, t)
 	d.Settler.Ack(d.Tag)
 }
@@ -120,10 +130,14 @@ func TestATakenNumberIsTold(t *testing.T) {
 const leaseHolder = "ROUTER_TEST_LEASE"
 
 func TestAKilledProcessLeavesItsNumber(t *testing.T) {
+	testbroker.Both(t, testAKilledProcessLeavesItsNumber)
+}
+
+func testAKilledProcessLeavesItsNumber(t *testing.T, at *testbroker.Broker) {
 	args := map[string]any{"x-expires": int32(600000)}
 	told := newEvents()
 	if url, stem, ok := strings.Cut(os.Getenv(leaseHolder), " "); ok { // the process to be killed
-		b := newBroker(t, amqp.Config{URLs: []string{url}})
+		b := newBroker(t, at, amqp.Config{URLs: []string{url}})
 		listen(t, b, numbered(stem, args, told))
 		ev := told.next(testContext(t), t, router.SourceConsuming)
 		os.Stdout.WriteString("holds " + ev.Queue + "\n")
@@ -131,7 +145,7 @@ func TestAKilledProcessLeavesItsNumber(t *testing.T) {
 	}
 	ctx := testContext(t)
 	stem := rabbitnode.Queue(t) + ":"
-	url := rabbitnode.Shared(t).URL()
+	url := at.URL()
 	t.Cleanup(func() { _ = channel(t, url).ExchangeDelete(stem, false, false) })
 	start := func() (*exec.Cmd, string) {
 		cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v=false")
@@ -161,7 +175,7 @@ func TestAKilledProcessLeavesItsNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = one.Wait() // its state says that it was killed
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	waitFor(ctx, t, "the killed process's number is free", func() bool {
 		told := newEvents()
 		c := listen(t, b, numbered(stem, args, told))

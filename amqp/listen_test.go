@@ -12,6 +12,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -37,12 +38,16 @@ func holds(t testing.TB, ch *amqp091.Channel, name string) (messages, consumers 
 }
 
 func TestDrainSettlesWhatIsInHandAndGivesTheRestBack(t *testing.T) {
+	testbroker.Both(t, testDrainSettlesWhatIsInHandAndGivesTheRestBack)
+}
+
+func testDrainSettlesWhatIsInHandAndGivesTheRestBack(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
 	publish(t, ch, name, 0, 100)
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	lctx, stop := context.WithCancel(ctx)
 	got := make(chan *router.Delivery, 100)
 	result := make(chan error, 1)
@@ -102,16 +107,20 @@ func TestDrainSettlesWhatIsInHandAndGivesTheRestBack(t *testing.T) {
 // time. The second gets nothing before the first has settled what it has in hand, and
 // then everything else in the queue's order.
 func TestAnOrderedDrainLetsNobodyOvertake(t *testing.T) {
+	testbroker.Both(t, testAnOrderedDrainLetsNobodyOvertake)
+}
+
+func testAnOrderedDrainLetsNobodyOvertake(t *testing.T, at *testbroker.Broker) {
 	for _, kind := range []string{"classic", "quorum"} {
 		t.Run(kind, func(t *testing.T) {
 			ctx := testContext(t)
 			name := rabbitnode.Queue(t)
-			ch := channel(t, rabbitnode.Shared(t).URL())
+			ch := channel(t, at.URL())
 			declareQueue(t, ch, name, amqp091.Table{"x-single-active-consumer": true, "x-queue-type": kind})
 			var both []*consumer
 			for range 2 {
 				told := newEvents()
-				both = append(both, listen(t, newBroker(t, amqp.Config{}), router.Source{
+				both = append(both, listen(t, newBroker(t, at, amqp.Config{}), router.Source{
 					Queue: name, Prefetch: 10, Ordered: true, DrainTimeout: limit, Watch: told.watch,
 				}))
 				told.next(ctx, t, router.SourceConsuming)
@@ -155,13 +164,15 @@ func TestAnOrderedDrainLetsNobodyOvertake(t *testing.T) {
 	}
 }
 
-func TestDrainIsBounded(t *testing.T) {
+func TestDrainIsBounded(t *testing.T) { testbroker.Both(t, testDrainIsBounded) }
+
+func testDrainIsBounded(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
 	publish(t, ch, name, 0, 3)
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	c := listen(t, b, router.Source{Queue: name, DrainTimeout: 50 * time.Millisecond})
 	d := c.next(ctx, t)
 	if err := c.end(); err != nil {
@@ -178,13 +189,17 @@ func TestDrainIsBounded(t *testing.T) {
 }
 
 func TestAcksOfALostSessionAreDropped(t *testing.T) {
+	testbroker.Both(t, testAcksOfALostSessionAreDropped)
+}
+
+func testAcksOfALostSessionAreDropped(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
 	publish(t, ch, name, 0, 10)
 	f := newFaults()
-	b := newBroker(t, amqp.Config{Dial: f.Dial})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial})
 	c := listen(t, b, router.Source{Queue: name, Prefetch: 10, DrainTimeout: time.Millisecond})
 	var old []*router.Delivery
 	for range 10 {
@@ -228,11 +243,15 @@ func TestAcksOfALostSessionAreDropped(t *testing.T) {
 }
 
 func TestADeletedQueueIsConsumedAgainWhenItIsBack(t *testing.T) {
+	testbroker.Both(t, testADeletedQueueIsConsumedAgainWhenItIsBack)
+}
+
+func testADeletedQueueIsConsumedAgainWhenItIsBack(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	c := listen(t, b, router.Source{Queue: name})
 	publish(t, ch, name, 0, 1)
 	d := c.next(ctx, t)
@@ -253,10 +272,14 @@ func TestADeletedQueueIsConsumedAgainWhenItIsBack(t *testing.T) {
 }
 
 func TestAQueueOfTheTopologyIsDeclaredAgain(t *testing.T) {
+	testbroker.Both(t, testAQueueOfTheTopologyIsDeclaredAgain)
+}
+
+func testAQueueOfTheTopologyIsDeclaredAgain(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
-	b := newBroker(t, amqp.Config{Topology: amqp.Topology{
+	ch := channel(t, at.URL())
+	b := newBroker(t, at, amqp.Config{Topology: amqp.Topology{
 		Exchanges: []amqp.Exchange{{Name: name, Type: "topic"}},
 		Queues:    []amqp.Queue{{Name: name, Durable: true}},
 		Bindings:  []amqp.Binding{{Exchange: name, Queue: name, Key: "a.#"}},
@@ -279,7 +302,7 @@ func TestAQueueOfTheTopologyIsDeclaredAgain(t *testing.T) {
 		waitFor(ctx, t, "it is declared again", func() bool {
 			_, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
 			if err != nil {
-				ch = channel(t, rabbitnode.Shared(t).URL())
+				ch = channel(t, at.URL())
 			}
 			return err == nil
 		})
@@ -287,10 +310,14 @@ func TestAQueueOfTheTopologyIsDeclaredAgain(t *testing.T) {
 }
 
 func TestListenEndsWhenTheTopologyDoesNotFit(t *testing.T) {
+	testbroker.Both(t, testListenEndsWhenTheTopologyDoesNotFit)
+}
+
+func testListenEndsWhenTheTopologyDoesNotFit(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, amqp091.Table{"x-max-length": int32(5)})
-	b := newBroker(t, amqp.Config{Topology: amqp.Topology{
+	declareQueue(t, channel(t, at.URL()), name, amqp091.Table{"x-max-length": int32(5)})
+	b := newBroker(t, at, amqp.Config{Topology: amqp.Topology{
 		Queues: []amqp.Queue{{Name: name, Durable: true, Arguments: map[string]any{"x-max-length": int64(7)}}},
 	}})
 	for who, err := range map[string]error{
@@ -310,15 +337,19 @@ func TestListenEndsWhenTheTopologyDoesNotFit(t *testing.T) {
 }
 
 func TestAnExclusiveConsumerIsWaitedFor(t *testing.T) {
+	testbroker.Both(t, testAnExclusiveConsumerIsWaitedFor)
+}
+
+func testAnExclusiveConsumerIsWaitedFor(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
 	publish(t, ch, name, 0, 1)
-	first := newBroker(t, amqp.Config{})
+	first := newBroker(t, at, amqp.Config{})
 	one := listen(t, first, router.Source{Queue: name, Exclusive: true, DrainTimeout: time.Millisecond})
 	one.next(ctx, t)
-	second := newBroker(t, amqp.Config{})
+	second := newBroker(t, at, amqp.Config{})
 	two := listen(t, second, router.Source{Queue: name, Exclusive: true})
 	waitFor(ctx, t, "the second is refused", func() bool {
 		return strings.Contains(stat(second, "listen "+name).LastError, "exclusively")
@@ -331,9 +362,13 @@ func TestAnExclusiveConsumerIsWaitedFor(t *testing.T) {
 }
 
 func TestAnUndecodableMessageEndsUpAlone(t *testing.T) {
+	testbroker.Both(t, testAnUndecodableMessageEndsUpAlone)
+}
+
+func testAnUndecodableMessageEndsUpAlone(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name+".dead", nil)
 	declareQueue(t, ch, name, amqp091.Table{
 		"x-queue-type": "quorum", "x-delivery-limit": int32(4),
@@ -363,7 +398,7 @@ func TestAnUndecodableMessageEndsUpAlone(t *testing.T) {
 			t.Fatal("not confirmed")
 		}
 	}
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	c := listen(t, b, router.Source{Queue: name, Prefetch: 50})
 	seen := map[string]bool{}
 	for len(seen) < innocent {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -28,11 +29,15 @@ func stat(b *amqp.Broker, purpose string) amqp.ConnectionStat {
 }
 
 func TestALossSettlesEverythingInFlightAndTheNextSendGoesThrough(t *testing.T) {
+	testbroker.Both(t, testALossSettlesEverythingInFlightAndTheNextSendGoesThrough)
+}
+
+func testALossSettlesEverythingInFlightAndTheNextSendGoesThrough(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
+	declareQueue(t, channel(t, at.URL()), name, nil)
 	f := newFaults()
-	b := newBroker(t, amqp.Config{Dial: f.Dial})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial})
 	s := b.Sender("test")
 	defer s.Close()
 	if err := send(ctx, t, s, queue(name), message("first")); err != nil {
@@ -73,11 +78,15 @@ func TestALossSettlesEverythingInFlightAndTheNextSendGoesThrough(t *testing.T) {
 }
 
 func TestAStuckWriteEndsTheConnection(t *testing.T) {
+	testbroker.Both(t, testAStuckWriteEndsTheConnection)
+}
+
+func testAStuckWriteEndsTheConnection(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
+	declareQueue(t, channel(t, at.URL()), name, nil)
 	f := newFaults()
-	b := newBroker(t, amqp.Config{Dial: f.Dial, WriteTimeout: 50 * time.Millisecond})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial, WriteTimeout: 50 * time.Millisecond})
 	s := b.Sender("test")
 	defer s.Close()
 	if err := send(ctx, t, s, queue(name), message("first")); err != nil {
@@ -109,11 +118,15 @@ func TestAStuckWriteEndsTheConnection(t *testing.T) {
 }
 
 func TestAConfirmThatDoesNotComeIsGivenUp(t *testing.T) {
+	testbroker.Both(t, testAConfirmThatDoesNotComeIsGivenUp)
+}
+
+func testAConfirmThatDoesNotComeIsGivenUp(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
+	declareQueue(t, channel(t, at.URL()), name, nil)
 	f := newFaults()
-	b := newBroker(t, amqp.Config{Dial: f.Dial, ConfirmTimeout: 50 * time.Millisecond, WriteTimeout: time.Minute})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial, ConfirmTimeout: 50 * time.Millisecond, WriteTimeout: time.Minute})
 	s := b.Sender("test")
 	defer s.Close()
 	if err := b.Connect(ctx); err != nil {
@@ -130,7 +143,9 @@ func TestAConfirmThatDoesNotComeIsGivenUp(t *testing.T) {
 	f.Resume()
 }
 
-func TestEveryHostIsTried(t *testing.T) {
+func TestEveryHostIsTried(t *testing.T) { testbroker.Both(t, testEveryHostIsTried) }
+
+func testEveryHostIsTried(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -138,17 +153,16 @@ func TestEveryHostIsTried(t *testing.T) {
 	}
 	dead := l.Addr().String()
 	_ = l.Close()
-	node := rabbitnode.Shared(t)
 	for i := range 4 { // the order is shuffled
-		b := newBroker(t, amqp.Config{URLs: []string{"amqp://" + dead + "/", node.URL()}})
+		b := newBroker(t, at, amqp.Config{URLs: []string{"amqp://" + dead + "/", at.URL()}})
 		if err := b.Connect(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if c := stat(b, "send"); !c.Connected || c.Host != node.Addr() {
+		if c := stat(b, "send"); !c.Connected || c.Host != at.Addr() {
 			t.Errorf("%d: connection: %+v", i, c)
 		}
 	}
-	b := newBroker(t, amqp.Config{URLs: []string{"amqp://" + dead + "/", "amqp://" + dead + "/x"}})
+	b := newBroker(t, at, amqp.Config{URLs: []string{"amqp://" + dead + "/", "amqp://" + dead + "/x"}})
 	err = b.Connect(ctx)
 	if err == nil || strings.Count(err.Error(), dead) < 2 {
 		t.Errorf("connect = %v, want an error for each host", err)
@@ -156,14 +170,18 @@ func TestEveryHostIsTried(t *testing.T) {
 }
 
 func TestSendWaitsForABrokerThatIsDown(t *testing.T) {
+	testbroker.Both(t, testSendWaitsForABrokerThatIsDown)
+}
+
+func testSendWaitsForABrokerThatIsDown(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
+	declareQueue(t, channel(t, at.URL()), name, nil)
 	f := newFaults()
 	down := errors.New("network is down")
 	f.Refuse(down)
 	var log logBuffer
-	b := newBroker(t, amqp.Config{Dial: f.Dial, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err := b.Connect(ctx); !errors.Is(err, down) {
 		t.Errorf("connect = %v, want %v", err, down)
 	}
@@ -192,12 +210,13 @@ func TestSendWaitsForABrokerThatIsDown(t *testing.T) {
 	}
 }
 
-func TestForcedClosesLoseNothing(t *testing.T) {
+func TestForcedClosesLoseNothing(t *testing.T) { testbroker.Both(t, testForcedClosesLoseNothing) }
+
+func testForcedClosesLoseNothing(t *testing.T, at *testbroker.Broker) {
 	const n, closes = 6000, 4
 	ctx := testContext(t)
-	node := rabbitnode.Shared(t)
 	from, to := rabbitnode.Queue(t, "from"), rabbitnode.Queue(t, "to")
-	ch := channel(t, node.URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, from, nil)
 	declareQueue(t, ch, to, nil)
 	if err := ch.Confirm(false); err != nil {
@@ -214,7 +233,7 @@ func TestForcedClosesLoseNothing(t *testing.T) {
 	last.Wait()
 
 	const prefetch = 50
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{ConnectionName: t.Name()})
 	c := listen(t, b, router.Source{Queue: from, Prefetch: prefetch})
 	s := b.Sender("test")
 	defer s.Close()
@@ -250,15 +269,14 @@ func TestForcedClosesLoseNothing(t *testing.T) {
 				t.Fatalf("%v; acknowledged %d: %+v", context.Cause(ctx), len(acked), b.Stat())
 			}
 		}
-		if err := node.CloseAllConnections(ctx, fmt.Sprint("test ", i)); err != nil {
+		if _, err := at.CloseConnections(ctx, t.Name()+"/", fmt.Sprint("test ", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ch = channel(t, node.URL()) // the first was closed, too
 	// Those count that were delivered and not acknowledged: a redelivery on its
 	// way to us is in none of our own counts.
 	waitFor(ctx, t, "the source is empty", func() bool {
-		left, err := node.QueueLen(ctx, from)
+		left, err := at.QueueLen(ctx, from)
 		return err == nil && left == 0
 	})
 	close(enough)

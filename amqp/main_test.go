@@ -12,6 +12,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -28,11 +29,12 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// newBroker returns a broker that is closed at the end of the test.
-func newBroker(t testing.TB, cfg amqp.Config) *amqp.Broker {
+// newBroker returns a broker that is closed at the end of the test; it is the one of
+// the URLs, if there are any, and otherwise at.
+func newBroker(t testing.TB, at *testbroker.Broker, cfg amqp.Config) *amqp.Broker {
 	t.Helper()
 	if cfg.URLs == nil {
-		cfg.URLs = []string{rabbitnode.Shared(t).URL()}
+		cfg.URLs = []string{at.URL()}
 	}
 	b, err := amqp.New(cfg)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -120,11 +121,15 @@ func refusal() []byte {
 }
 
 func TestABrokerWithoutTransientQueuesGetsDurableOnes(t *testing.T) {
+	testbroker.Both(t, testABrokerWithoutTransientQueuesGetsDurableOnes)
+}
+
+func testABrokerWithoutTransientQueuesGetsDurableOnes(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	m := &modern{}
-	b := newBroker(t, amqp.Config{Dial: m.Dial})
+	b := newBroker(t, at, amqp.Config{Dial: m.Dial})
 	topology := func(queue string, shared bool) router.Topology {
 		return router.Topology{
 			Exchanges: []router.Exchange{{Name: name, Type: "topic", Shared: true, AutoDelete: true}},
@@ -162,7 +167,7 @@ func TestABrokerWithoutTransientQueuesGetsDurableOnes(t *testing.T) {
 		t.Errorf("the broker had to refuse %d times; once is enough to know", n)
 	}
 	// A listener that is the first to be refused.
-	b = newBroker(t, amqp.Config{Dial: m.Dial})
+	b = newBroker(t, at, amqp.Config{Dial: m.Dial})
 	told := newEvents()
 	if _, err := ch.QueueDelete(name+".1", false, false, false); err != nil {
 		t.Fatal(err)

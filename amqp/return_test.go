@@ -8,6 +8,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -27,12 +28,16 @@ func (v *verdict) Settle(err error) {
 }
 
 func TestReturnsAreMatchedToTheirPublishes(t *testing.T) {
+	testbroker.Both(t, testReturnsAreMatchedToTheirPublishes)
+}
+
+func testReturnsAreMatchedToTheirPublishes(t *testing.T, at *testbroker.Broker) {
 	const senders, each = 64, 320 // 20,480 messages
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 
 	var wrong sync.Map
 	var settled, sending sync.WaitGroup

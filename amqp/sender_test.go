@@ -10,14 +10,17 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
-func TestASenderGivesItsChannelBack(t *testing.T) {
+func TestASenderGivesItsChannelBack(t *testing.T) { testbroker.Both(t, testASenderGivesItsChannelBack) }
+
+func testASenderGivesItsChannelBack(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
-	b := newBroker(t, amqp.Config{})
+	declareQueue(t, channel(t, at.URL()), name, nil)
+	b := newBroker(t, at, amqp.Config{})
 	for range 3 {
 		s := b.Sender("test")
 		if err := send(ctx, t, s, queue(name), message("x")); err != nil {
@@ -39,11 +42,15 @@ func TestASenderGivesItsChannelBack(t *testing.T) {
 }
 
 func TestClosingASenderSettlesWhatIsOpen(t *testing.T) {
+	testbroker.Both(t, testClosingASenderSettlesWhatIsOpen)
+}
+
+func testClosingASenderSettlesWhatIsOpen(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
+	declareQueue(t, channel(t, at.URL()), name, nil)
 	f := newFaults()
-	b := newBroker(t, amqp.Config{Dial: f.Dial, MaxInFlight: 2})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial, MaxInFlight: 2})
 	s := b.Sender("test")
 	if err := send(ctx, t, s, queue(name), message("first")); err != nil {
 		t.Fatal(err)
@@ -77,10 +84,14 @@ func TestClosingASenderSettlesWhatIsOpen(t *testing.T) {
 }
 
 func TestTheLargestHeadersPassAndOneByteMoreDoesNot(t *testing.T) {
+	testbroker.Both(t, testTheLargestHeadersPassAndOneByteMoreDoesNot)
+}
+
+func testTheLargestHeadersPassAndOneByteMoreDoesNot(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
-	b := newBroker(t, amqp.Config{})
+	declareQueue(t, channel(t, at.URL()), name, nil)
+	b := newBroker(t, at, amqp.Config{})
 	s := b.Sender("test")
 	defer s.Close()
 	const frameMax = 128 << 10
@@ -107,7 +118,7 @@ func TestTheLargestHeadersPassAndOneByteMoreDoesNot(t *testing.T) {
 	}
 	// The check must not be too strict: without it the broker does refuse them,
 	// after the 8 bytes more that it allows for the sake of one other client.
-	conn, err := amqp091.Dial(rabbitnode.Shared(t).URL())
+	conn, err := amqp091.Dial(at.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,11 +141,13 @@ func TestTheLargestHeadersPassAndOneByteMoreDoesNot(t *testing.T) {
 	}
 }
 
-func TestReturnsWithCCAreMatched(t *testing.T) {
+func TestReturnsWithCCAreMatched(t *testing.T) { testbroker.Both(t, testReturnsWithCCAreMatched) }
+
+func testReturnsWithCCAreMatched(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	declareQueue(t, channel(t, rabbitnode.Shared(t).URL()), name, nil)
-	b := newBroker(t, amqp.Config{AllowCC: true})
+	declareQueue(t, channel(t, at.URL()), name, nil)
+	b := newBroker(t, at, amqp.Config{AllowCC: true})
 	s := b.Sender("test")
 	defer s.Close()
 	for _, header := range []string{"CC", "BCC"} {
@@ -153,11 +166,13 @@ func TestReturnsWithCCAreMatched(t *testing.T) {
 	}
 }
 
-func TestDeclare(t *testing.T) {
+func TestDeclare(t *testing.T) { testbroker.Both(t, testDeclare) }
+
+func testDeclare(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
-	b := newBroker(t, amqp.Config{})
+	ch := channel(t, at.URL())
+	b := newBroker(t, at, amqp.Config{})
 	topology := amqp.Topology{
 		Exchanges: []amqp.Exchange{
 			{Name: name + ".x", Type: "headers", Durable: true, Arguments: map[string]any{"alternate-exchange": "amq.fanout"}},

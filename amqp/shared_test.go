@@ -7,17 +7,17 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
 func TestListenersShareOneConnectionAndOutliveItsLoss(t *testing.T) {
+	testbroker.Both(t, testListenersShareOneConnectionAndOutliveItsLoss)
+}
+
+func testListenersShareOneConnectionAndOutliveItsLoss(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	n, err := rabbitnode.Start(ctx, rabbitnode.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(n.Stop)
-	b := newBroker(t, amqp.Config{URLs: []string{n.URL()}, OneListenConnection: true})
+	b := newBroker(t, at, amqp.Config{ConnectionName: t.Name(), OneListenConnection: true})
 	var names []string
 	var topology amqp.Topology
 	for range 5 {
@@ -46,7 +46,13 @@ func TestListenersShareOneConnectionAndOutliveItsLoss(t *testing.T) {
 			}
 			d.Settler.Ack(d.Tag)
 		}
-		if got, err := n.Connections(ctx); err != nil || got != 2 {
+		for _, name := range names {
+			waitFor(ctx, t, name+" is empty", func() bool {
+				n, err := at.QueueLen(ctx, name)
+				return err == nil && n == 0
+			})
+		}
+		if got, err := at.Connections(ctx, t.Name()+"/"); err != nil || got != 2 {
 			t.Errorf("%d connections, %v; one to send and one to listen", got, err)
 		}
 		if round == 0 {
@@ -54,22 +60,21 @@ func TestListenersShareOneConnectionAndOutliveItsLoss(t *testing.T) {
 				t.Fatal(err)
 			}
 			names, consumers = names[:4], consumers[:4]
-			if err := n.CloseAllConnections(ctx, "test"); err != nil {
-				t.Fatal(err)
+			if n, err := at.CloseConnections(ctx, t.Name()+"/", "test"); err != nil || n != 2 {
+				t.Fatal(n, err)
 			}
+			waitFor(ctx, t, "the loss is noticed", func() bool { return stat(b, "send").LastError != "" })
 		}
-	}
-	for _, name := range names {
-		waitFor(ctx, t, name+" is empty", func() bool {
-			n, err := n.QueueLen(ctx, name)
-			return err == nil && n == 0
-		})
 	}
 }
 
 func TestWithNoWaitNothingWaitsForAConnection(t *testing.T) {
+	testbroker.Both(t, testWithNoWaitNothingWaitsForAConnection)
+}
+
+func testWithNoWaitNothingWaitsForAConnection(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	b := newBroker(t, amqp.Config{URLs: []string{"amqp://127.0.0.1:1/"}})
+	b := newBroker(t, at, amqp.Config{URLs: []string{"amqp://127.0.0.1:1/"}})
 	s := b.Sender("test")
 	t.Cleanup(s.Close)
 	env := message("m")
@@ -79,7 +84,7 @@ func TestWithNoWaitNothingWaitsForAConnection(t *testing.T) {
 	if err := b.Declare(amqp.NoWait(ctx), amqp.Topology{Queues: []amqp.Queue{{Name: "q"}}}); !errors.Is(err, router.ErrDisconnected) {
 		t.Errorf("declare: %v", err)
 	}
-	up := newBroker(t, amqp.Config{})
+	up := newBroker(t, at, amqp.Config{})
 	if err := up.Connect(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -44,10 +44,14 @@ func (e events) next(ctx context.Context, t testing.TB, kind router.SourceEventK
 }
 
 func TestADeletedQueueOfASourceIsToldAndComesBack(t *testing.T) {
+	testbroker.Both(t, testADeletedQueueOfASourceIsToldAndComesBack)
+}
+
+func testADeletedQueueOfASourceIsToldAndComesBack(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
-	b := newBroker(t, amqp.Config{})
+	ch := channel(t, at.URL())
+	b := newBroker(t, at, amqp.Config{})
 	told := newEvents()
 	c := listen(t, b, router.Source{
 		Queue: name, Delete: true, Watch: told.watch,
@@ -90,20 +94,21 @@ func TestADeletedQueueOfASourceIsToldAndComesBack(t *testing.T) {
 // The connection is well, the queue is there, and the broker has told of
 // nothing: its record of the consumer is taken away.
 func TestASilentlyLostConsumerIsNoticed(t *testing.T) {
+	testbroker.Both(t, testASilentlyLostConsumerIsNoticed)
+}
+
+func testASilentlyLostConsumerIsNoticed(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	node := rabbitnode.Shared(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, node.URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	told, check := newEvents(), make(chan struct{})
 	c := listen(t, b, router.Source{Queue: name, Watch: told.watch, Check: check})
 	told.next(ctx, t, router.SourceConsuming)
 	check <- struct{}{}
-	out, err := node.Eval(ctx, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"%s">>)),
-		[begin gen_server2:call(amqqueue:get_pid(Q), {basic_cancel, element(1, C), element(2, C), undefined, <<"test">>}) end || C <- rabbit_amqqueue:consumers(Q)]`, name))
-	if err != nil || out != "[ok]" {
-		t.Fatal(out, err)
+	if n, err := at.ForgetConsumers(ctx, name); err != nil || n != 1 {
+		t.Fatal(n, err)
 	}
 	publish(t, ch, name, 0, 1)
 	check <- struct{}{}
@@ -119,10 +124,11 @@ func TestASilentlyLostConsumerIsNoticed(t *testing.T) {
 	}
 }
 
+// Only RabbitMQ has streams.
 func TestAStreamGoesOnWhereItWas(t *testing.T) {
+	name, at := rabbitnode.Queue(t), testbroker.RabbitMQ(t)
 	ctx := testContext(t)
-	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	if _, err := ch.QueueDeclare(name, true, false, false, false, amqp091.Table{"x-queue-type": "stream", "x-max-age": "1800s"}); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +136,7 @@ func TestAStreamGoesOnWhereItWas(t *testing.T) {
 	publish(t, ch, name, 0, 3) // old ones
 	waitFor(ctx, t, "they are stored", func() bool { n, _ := holds(t, ch, name); return n == 3 })
 	f := newFaults()
-	b := newBroker(t, amqp.Config{Dial: f.Dial})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial})
 	told := newEvents()
 	source := router.Source{
 		Queue: name, Prefetch: 10, Watch: told.watch, Arguments: map[string]any{"x-stream-offset": "next"},
@@ -190,11 +196,15 @@ func TestAStreamGoesOnWhereItWas(t *testing.T) {
 
 // While nobody was connected the queue was deleted: what waited in it is lost.
 func TestAQueueDeletedMeanwhileIsTold(t *testing.T) {
+	testbroker.Both(t, testAQueueDeletedMeanwhileIsTold)
+}
+
+func testAQueueDeletedMeanwhileIsTold(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	f := newFaults()
-	b := newBroker(t, amqp.Config{Dial: f.Dial})
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial})
 	told := newEvents()
 	listen(t, b, router.Source{
 		Queue: name, Delete: true, Watch: told.watch,
@@ -219,9 +229,13 @@ func TestAQueueDeletedMeanwhileIsTold(t *testing.T) {
 }
 
 func TestWhatOthersDeclareTooIsTakenAsItIs(t *testing.T) {
+	testbroker.Both(t, testWhatOthersDeclareTooIsTakenAsItIs)
+}
+
+func testWhatOthersDeclareTooIsTakenAsItIs(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	if err := ch.ExchangeDeclare(name, "topic", false, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +249,7 @@ func TestWhatOthersDeclareTooIsTakenAsItIs(t *testing.T) {
 		}
 	}
 	var log bytes.Buffer
-	b := newBroker(t, amqp.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	b := newBroker(t, at, amqp.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	err := b.Declare(ctx, wish(false))
 	for _, words := range []string{
 		`exchange "` + name + `" exists as non-durable, and this side says durable; change the configuration to match`,

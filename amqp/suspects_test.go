@@ -7,6 +7,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -14,12 +15,16 @@ import (
 // of them, nothing that is sent beside them is left in the dark, and once the exchange
 // is declared messages reach it.
 func TestAMissingExchangeLeavesOthersAlone(t *testing.T) {
+	testbroker.Both(t, testAMissingExchangeLeavesOthersAlone)
+}
+
+func testAMissingExchangeLeavesOthersAlone(t *testing.T, at *testbroker.Broker) {
 	const window, rounds = 50, 20
 	ctx := testContext(t)
 	name := rabbitnode.Queue(t)
-	ch := channel(t, rabbitnode.Shared(t).URL())
+	ch := channel(t, at.URL())
 	declareQueue(t, ch, name, nil)
-	b := newBroker(t, amqp.Config{})
+	b := newBroker(t, at, amqp.Config{})
 	s := b.Sender("test")
 	defer s.Close()
 	nowhere := router.Target{Kind: router.TargetExchange, Exchange: name, Topic: "k"}

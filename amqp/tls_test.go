@@ -18,6 +18,7 @@ import (
 	"github.com/wasmrouter/router/internal/testkit"
 )
 
+// Only RabbitMQ has TLS.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -99,7 +100,7 @@ func TestTLS(t *testing.T) {
 		{"plain to TLS", "amqp://" + addr, good, "connect to " + addr},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBroker(t, amqp.Config{URLs: []string{tt.url}, TLS: tt.tls})
+			b := newBroker(t, nil, amqp.Config{URLs: []string{tt.url}, TLS: tt.tls})
 			err := b.Connect(ctx)
 			switch {
 			case tt.want == "" && err != nil:
@@ -112,7 +113,7 @@ func TestTLS(t *testing.T) {
 
 	t.Run("two hosts of different names", func(t *testing.T) {
 		// The name is that of each dial, also after a dial to the other host.
-		b := newBroker(t, amqp.Config{URLs: []string{"amqps://guest:guest@" + addr, "amqps://guest:guest@localhost:" + port}, TLS: good})
+		b := newBroker(t, nil, amqp.Config{URLs: []string{"amqps://guest:guest@" + addr, "amqps://guest:guest@localhost:" + port}, TLS: good})
 		for range 3 {
 			err := b.Connect(ctx)
 			if err != nil && !strings.Contains(err.Error(), "localhost") {
@@ -126,7 +127,7 @@ func TestTLS(t *testing.T) {
 	t.Run("messages cross", func(t *testing.T) {
 		name := rabbitnode.Queue(t)
 		declareQueue(t, channel(t, node.URL()), name, nil)
-		b := newBroker(t, amqp.Config{URLs: []string{"amqps://" + addr}, TLS: with(func(c *amqp.TLSConfig) { c.External = true })})
+		b := newBroker(t, nil, amqp.Config{URLs: []string{"amqps://" + addr}, TLS: with(func(c *amqp.TLSConfig) { c.External = true })})
 		s := b.Sender("test")
 		defer s.Close()
 		for i := range 100 {
@@ -180,7 +181,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 			_ = c.Close()
 		}
 	})
-	b := newBroker(t, amqp.Config{URLs: []string{"amqps://guest:guest@" + l.Addr().String()}, TLS: amqp.TLSConfig{CAFile: ours.Cert("ours")}})
+	b := newBroker(t, nil, amqp.Config{URLs: []string{"amqps://guest:guest@" + l.Addr().String()}, TLS: amqp.TLSConfig{CAFile: ours.Cert("ours")}})
 	if err := b.Connect(testContext(t)); err == nil || !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("connect = %v, want the version refused", err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 )
 
 // waiting returns how many messages are in a queue.
@@ -23,8 +23,10 @@ func (c *client) waiting(queue string) int {
 // A filter that fails on every message costs a few of them and then rests: the
 // others stay in their queue, the router says so, and a filter that is mended by
 // a reload gets them at once.
-func TestAFilterThatKeepsFailing(t *testing.T) {
-	c := dial(t)
+func TestAFilterThatKeepsFailing(t *testing.T) { testbroker.Both(t, testAFilterThatKeepsFailing) }
+
+func testAFilterThatKeepsFailing(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in", "out")
 	in, out := q[0], q[1]
 	const messages, free = 200, 8
@@ -33,7 +35,7 @@ func TestAFilterThatKeepsFailing(t *testing.T) {
 	}
 	// A drain that waited for the rest's end would take longer than the test.
 	route := fmt.Sprintf("[routes.r]\nlisten = %q\nfilters = [\"f\"]\nsend = [\"queue:%s\"]\nallow = [\"queue:%s\"]\n", in, out, out)
-	text := strings.Replace(head(rabbitnode.Shared(t).URL()), "[process]\n", "[process]\ndrain_timeout = \"1h\"\n", 1) + route
+	text := strings.Replace(head(at.URL()), "[process]\n", "[process]\ndrain_timeout = \"1h\"\n", 1) + route
 	app := build(t, text+"[filters.f]\npath = \"demo:trap\"\nlimits = { restart_backoff = \"1m\", max_backoff = \"1h\" }\n")
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -73,10 +75,14 @@ func TestAFilterThatKeepsFailing(t *testing.T) {
 // Old and new lanes are there together while a route is exchanged; the limit on
 // instances holds for both, and none of them goes without.
 func TestReloadWithinTheLimitOfInstances(t *testing.T) {
-	c := dial(t)
+	testbroker.Both(t, testReloadWithinTheLimitOfInstances)
+}
+
+func testReloadWithinTheLimitOfInstances(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in", "out")
 	in, out := q[0], q[1]
-	text := head(rabbitnode.Shared(t).URL()) + fmt.Sprintf(`[filters.f]
+	text := head(at.URL()) + fmt.Sprintf(`[filters.f]
 path = "stock:content-router"
 config = { field = "body:n", routes = { x = "queue:%s" }, default = "pass" }
 limits = { instances = 5 }

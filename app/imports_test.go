@@ -29,6 +29,8 @@ var (
 		"app":          {"transport"}, // whose calls its benchmark measures
 		"rpc":          {"oslo"},      // rpc joins the wire format to the router's ports
 		"internal/gen": {"config"},    // a generator, in no binary
+		// Both brokers that tests run on, in no binary.
+		"internal/testbroker": {"broker", "internal/rabbitnode"},
 	}
 	// above names packages of upper floors that a package's tests may use: what
 	// filters are tried with is what their authors try theirs with.

@@ -12,9 +12,11 @@ import (
 	"sync"
 	"testing"
 
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
 	"github.com/wasmrouter/router/app"
 	"github.com/wasmrouter/router/config"
-	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 )
 
 // nowhere is an address where no broker is.
@@ -55,8 +57,10 @@ func TestReloadBeforeStart(t *testing.T) {
 	}
 }
 
-func TestStartTwice(t *testing.T) {
-	in := start(t, head(rabbitnode.Shared(t).URL()))
+func TestStartTwice(t *testing.T) { testbroker.Both(t, testStartTwice) }
+
+func testStartTwice(t *testing.T, at *testbroker.Broker) {
+	in := start(t, head(at.URL()))
 	if err := in.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "started before") {
 		t.Errorf("second Start: %v", err)
 	}
@@ -110,10 +114,12 @@ func TestStartTellsThatTheAdminPortIsTaken(t *testing.T) {
 	}
 }
 
-func TestStartFailsOnAConflict(t *testing.T) {
-	c := dial(t)
+func TestStartFailsOnAConflict(t *testing.T) { testbroker.Both(t, testStartFailsOnAConflict) }
+
+func testStartFailsOnAConflict(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("q")[0]
-	in := build(t, head(rabbitnode.Shared(t).URL())+fmt.Sprintf("[queues.%q]\ndurable = false\n", q)+withFilter(q, q+".out"))
+	in := build(t, head(at.URL())+fmt.Sprintf("[queues.%q]\ndurable = false\n", q)+withFilter(q, q+".out"))
 	err := in.Start(t.Context())
 	if err == nil || !strings.Contains(err.Error(), q) || !strings.Contains(err.Error(), "durable") {
 		t.Errorf("Start: %v, want an error that names queue %s and durable", err, q)
@@ -122,9 +128,10 @@ func TestStartFailsOnAConflict(t *testing.T) {
 
 // A router that starts before its broker waits for it, says so, and begins when
 // the broker is there.
-func TestStartsBeforeTheBroker(t *testing.T) {
-	node := rabbitnode.Shared(t)
-	c := dial(t)
+func TestStartsBeforeTheBroker(t *testing.T) { testbroker.Both(t, testStartsBeforeTheBroker) }
+
+func testStartsBeforeTheBroker(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in", "out")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -144,7 +151,7 @@ func TestStartsBeforeTheBroker(t *testing.T) {
 	if code, _ := get(t, in, "/healthz"); code != http.StatusOK {
 		t.Errorf("/healthz without a broker: %d", code)
 	}
-	proxy(t, addr, node.Addr())
+	proxy(t, addr, at.Addr())
 	in.ready()
 	if code, body := get(t, in, "/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz with a broker: %d %s", code, body)
@@ -158,7 +165,7 @@ func TestStartsBeforeTheBroker(t *testing.T) {
 		}
 	}
 	in.stop()
-	if got := consumer(t, q[0]); got != "" {
+	if got := consumer(t, at, q[0]); got != "" {
 		t.Errorf("after Stop %s consumes", got)
 	}
 }
@@ -209,10 +216,12 @@ func proxy(t *testing.T, addr, to string) {
 }
 
 // Stop takes precedence over reloads that come all the time.
-func TestStopWhileReloading(t *testing.T) {
-	c := dial(t)
+func TestStopWhileReloading(t *testing.T) { testbroker.Both(t, testStopWhileReloading) }
+
+func testStopWhileReloading(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in", "out")
-	text := head(rabbitnode.Shared(t).URL()) + withFilter(q[0], q[1])
+	text := head(at.URL()) + withFilter(q[0], q[1])
 	in := start(t, text)
 	var reloads sync.WaitGroup
 	began := make(chan struct{}, 2)
@@ -234,16 +243,18 @@ func TestStopWhileReloading(t *testing.T) {
 	<-began
 	in.stop()
 	reloads.Wait()
-	if got := consumer(t, q[0]); got != "" {
+	if got := consumer(t, at, q[0]); got != "" {
 		t.Errorf("after Stop %s consumes", got)
 	}
 }
 
 // What a drain cannot finish goes back to the broker, and in time.
-func TestDrainIsBounded(t *testing.T) {
-	c := dial(t)
+func TestDrainIsBounded(t *testing.T) { testbroker.Both(t, testDrainIsBounded) }
+
+func testDrainIsBounded(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in")
-	text := strings.Replace(head(rabbitnode.Shared(t).URL()), "[process]\n", "[process]\ndrain_timeout = \"200ms\"\n", 1)
+	text := strings.Replace(head(at.URL()), "[process]\n", "[process]\ndrain_timeout = \"200ms\"\n", 1)
 	in := start(t, text+fmt.Sprintf(`[queues.%q]
 arguments = { x-max-length = 0, x-overflow = "reject-publish" }
 [routes.r]
@@ -268,9 +279,12 @@ max_backoff = "1h"
 // No password is printed, whatever goes wrong.
 func TestSecretsStayInside(t *testing.T) {
 	t.Parallel() // the broker takes seconds to refuse a password
+	testbroker.Both(t, testSecretsStayInside)
+}
+
+func testSecretsStayInside(t *testing.T, at *testbroker.Broker) {
 	const canary = "c4n4ry-pass"
-	node := rabbitnode.Shared(t)
-	in := build(t, head("amqp://nobody:"+canary+"@"+node.Addr()+"/")+"level = \"debug\"\n"+withFilter("a", "b"))
+	in := build(t, head("amqp://nobody:"+canary+"@"+at.Addr()+"/")+"level = \"debug\"\n"+withFilter("a", "b"))
 	err := in.Start(t.Context())
 	if err == nil {
 		t.Fatal("Start with a wrong password works")
@@ -287,27 +301,36 @@ func TestSecretsStayInside(t *testing.T) {
 }
 
 // A broker that takes nothing does not hold up the end.
-func TestDrainWithABlockedBroker(t *testing.T) {
-	node := rabbitnode.Shared(t)
-	c := dial(t)
+func TestDrainWithABlockedBroker(t *testing.T) { testbroker.Both(t, testDrainWithABlockedBroker) }
+
+func testDrainWithABlockedBroker(t *testing.T, at *testbroker.Broker) {
+	c, holder := dial(t, at), dial(t, at)
 	q := c.queues("in", "out")
-	text := strings.Replace(head(node.URL()), "[process]\n", "[process]\ndrain_timeout = \"300ms\"\n", 1)
+	// One message waits in hand of who does not publish and is not blocked.
+	c.publish(q[0], `{"n":0}`)
+	var held amqp091.Delivery
+	await(t, "the message to hold", func() (ok bool, why string) {
+		var err error
+		if held, ok, err = holder.ch.Get(q[0], false); err != nil {
+			t.Fatal(err)
+		}
+		return ok, "the queue is empty"
+	})
+	text := strings.Replace(head(at.URL()), "[process]\n", "[process]\ndrain_timeout = \"300ms\"\n", 1)
 	in := start(t, text+withFilter(q[0], q[1]))
 	c.publish(q[0], `{"n":1}`) // publishing is what makes the broker notice the router's connection
 	c.arrives(q[1])
-	alarm := func(what string) {
-		t.Helper()
-		if _, err := node.Eval(context.Background(), "rabbit_alarm:"+what); err != nil {
-			t.Fatal(err)
-		}
-	}
 	c.publish(q[0], `{"n":2}`)
 	c.arrives(q[1])
-	alarm("set_alarm({{resource_limit, memory, node()}, []})")
-	t.Cleanup(func() { alarm("clear_alarm({resource_limit, memory, node()})") })
-	// A queue takes what comes from inside the broker.
-	if _, err := node.Eval(t.Context(), fmt.Sprintf(
-		`X = rabbit_misc:r(<<"/">>, exchange, <<>>), rabbit_basic:publish(rabbit_basic:delivery(false, false, rabbit_basic:message(X, <<%q>>, [], <<"stuck">>), undefined))`, q[0])); err != nil {
+	if err := at.Block(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := at.Unblock(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := held.Nack(false, true); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "the message to be taken", func() (bool, string) {
@@ -320,7 +343,7 @@ func TestDrainWithABlockedBroker(t *testing.T) {
 		return strings.Contains(all, "blocked publishing"), all
 	})
 	in.stop()
-	if n, err := node.QueueLen(t.Context(), q[0]); err != nil || n != 1 {
+	if n, err := at.QueueLen(t.Context(), q[0]); err != nil || n != 1 {
 		t.Errorf("the queue holds %d: %v", n, err)
 	}
 }

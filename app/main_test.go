@@ -16,6 +16,7 @@ import (
 
 	"github.com/wasmrouter/router/app"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/internal/testkit"
 	"github.com/wasmrouter/router/wasmhost/compile"
 )
@@ -156,19 +157,14 @@ func (in *instance) mustReload(text string) {
 	in.ready()
 }
 
-// consumer returns who consumes a queue: the broker's channel and the tag, ""
-// for nobody.
-func consumer(t *testing.T, queue string) string {
+// consumer returns who consumes a queue, "" for nobody.
+func consumer(t *testing.T, at *testbroker.Broker, queue string) string {
 	t.Helper()
-	text, err := rabbitnode.Shared(t).Eval(t.Context(), fmt.Sprintf(
-		`case rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<%q>>)) of {ok, Q} -> [{element(1, C), element(2, C)} || C <- rabbit_amqqueue:consumers(Q)]; _ -> [] end`, queue))
+	all, err := at.Consumers(t.Context(), queue)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text = strings.TrimSpace(text); text == "[]" {
-		return ""
-	}
-	return text
+	return strings.Join(all, ", ")
 }
 
 // client is the world outside of the router.
@@ -177,9 +173,9 @@ type client struct {
 	ch *amqp091.Channel
 }
 
-func dial(t *testing.T) *client {
+func dial(t *testing.T, at *testbroker.Broker) *client {
 	t.Helper()
-	conn, err := amqp091.Dial(rabbitnode.Shared(t).URL())
+	conn, err := amqp091.Dial(at.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/oslo/osloroute"
 	"github.com/wasmrouter/router/router"
@@ -23,9 +24,9 @@ type party struct {
 	broker *amqp.Broker
 }
 
-func join(t *testing.T) *party {
+func join(t *testing.T, at *testbroker.Broker) *party {
 	t.Helper()
-	b, err := amqp.New(amqp.Config{URLs: []string{rabbitnode.Shared(t).URL()}})
+	b, err := amqp.New(amqp.Config{URLs: []string{at.URL()}, ConnectionName: t.Name()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,10 +100,12 @@ func middle(in, out, more string) string {
 	return fmt.Sprintf("[routes.middle]\nlisten = %q\nformat = \"oslo\"\nsend = [\"queue:%s\"]\norder = \"none\"\n%s\n", in, out, more)
 }
 
-func TestCallsGoThroughARoute(t *testing.T) {
-	c, p := dial(t), join(t)
+func TestCallsGoThroughARoute(t *testing.T) { testbroker.Both(t, testCallsGoThroughARoute) }
+
+func testCallsGoThroughARoute(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in", "out")
-	start(t, head(rabbitnode.Shared(t).URL())+middle(q[0], q[1], ""))
+	start(t, head(at.URL())+middle(q[0], q[1], ""))
 	p.serve(q[1], echo)
 	client := p.client()
 	var calls sync.WaitGroup
@@ -123,7 +126,11 @@ func TestCallsGoThroughARoute(t *testing.T) {
 }
 
 func TestCallersAreToldWhyNobodyAnswers(t *testing.T) {
-	c, p := dial(t), join(t)
+	testbroker.Both(t, testCallersAreToldWhyNobodyAnswers)
+}
+
+func testCallersAreToldWhyNobodyAnswers(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in", "out")
 	policy := fmt.Sprintf(`[filters.policy]
 path = "stock:oslo-router"
@@ -143,7 +150,7 @@ send = "queue:%s.missing"
 method = "astray"
 send = "queue:%s"
 `, q[0], q[0])
-	start(t, head(rabbitnode.Shared(t).URL())+policy+middle(q[0], q[1], fmt.Sprintf("filters = [\"policy\"]\nallow = [\"queue:%s.missing\"]", q[0])))
+	start(t, head(at.URL())+policy+middle(q[0], q[1], fmt.Sprintf("filters = [\"policy\"]\nallow = [\"queue:%s.missing\"]", q[0])))
 	client := p.client()
 	for method, want := range map[string][2]string{
 		"forbidden": {"Rejected", "route middle: filter policy: it rejected the message: nobody may"},
@@ -164,14 +171,18 @@ send = "queue:%s"
 
 // TestUndecodableCallsAreAnswered sends what no peer should, with a way back.
 func TestUndecodableCallsAreAnswered(t *testing.T) {
-	c := dial(t)
+	testbroker.Both(t, testUndecodableCallsAreAnswered)
+}
+
+func testUndecodableCallsAreAnswered(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in", "out")
 	back := "reply_" + q[0]
 	if _, err := c.ch.QueueDeclare(back, true, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = c.ch.QueueDelete(back, false, false, false) })
-	start(t, head(rabbitnode.Shared(t).URL())+middle(q[0], q[1], ""))
+	start(t, head(at.URL())+middle(q[0], q[1], ""))
 	inner := fmt.Sprintf(`{"method": "m", "args": {}, "_msg_id": "id1", "_reply_q": %q, "_unique_id": "u"`, back)
 	for name, body := range map[string]string{
 		"another version": strings.Replace(string(oslo.Seal(oslo.Raw(inner+"}"))), "2.0", "3.0", 1),
@@ -194,11 +205,13 @@ func TestUndecodableCallsAreAnswered(t *testing.T) {
 
 // TestARouteIsAServerOfATopic has nothing declared but by the route and those
 // that talk to it.
-func TestARouteIsAServerOfATopic(t *testing.T) {
-	p := join(t)
+func TestARouteIsAServerOfATopic(t *testing.T) { testbroker.Both(t, testARouteIsAServerOfATopic) }
+
+func testARouteIsAServerOfATopic(t *testing.T, at *testbroker.Broker) {
+	p := join(t, at)
 	name := rabbitnode.Queue(t)
 	exchange, topic := name+".x", name+".topic"
-	text := head(rabbitnode.Shared(t).URL())
+	text := head(at.URL())
 	for listen, out := range map[string]string{
 		"topic:" + exchange + "/" + topic:            "topic:" + exchange + "/" + topic + ".real",
 		"server:" + exchange + "/" + name + ".host":  "topic:" + exchange + "/" + topic + ".real",
@@ -239,7 +252,7 @@ func TestARouteIsAServerOfATopic(t *testing.T) {
 	if method := <-got; method != "all" {
 		t.Errorf("served %s", method)
 	}
-	c := dial(t)
+	c := dial(t, at)
 	if _, err := c.ch.QueueDeclare(topic+".real.info", true, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}

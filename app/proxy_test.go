@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/oslo/osloroute"
 	"github.com/wasmrouter/router/rpc"
@@ -32,8 +33,8 @@ func (in *instance) calls(route string) telemetry.ProxyStat {
 }
 
 // hasty is the start of a configuration whose router gives up soon.
-func hasty(t *testing.T) string {
-	return strings.Replace(head(rabbitnode.Shared(t).URL()), "[process]\n", "[process]\ndrain_timeout = \"3s\"\n", 1)
+func hasty(at *testbroker.Broker) string {
+	return strings.Replace(head(at.URL()), "[process]\n", "[process]\ndrain_timeout = \"3s\"\n", 1)
 }
 
 // waits waits until so many calls of the route in the middle are pending.
@@ -45,10 +46,12 @@ func (in *instance) waits(n int) {
 	})
 }
 
-func TestProxiedCalls(t *testing.T) {
-	c, p := dial(t), join(t)
+func TestProxiedCalls(t *testing.T) { testbroker.Both(t, testProxiedCalls) }
+
+func testProxiedCalls(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in", "out")
-	in := start(t, head(rabbitnode.Shared(t).URL())+middle(q[0], q[1], proxied+"parallel = 4"))
+	in := start(t, head(at.URL())+middle(q[0], q[1], proxied+"parallel = 4"))
 	var replyTo sync.Map
 	p.serve(q[1], func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
 		replyTo.Store(in.Ticket.ReplyTo, true)
@@ -77,10 +80,12 @@ func TestProxiedCalls(t *testing.T) {
 	}
 }
 
-func TestKeepAlivesPassAProxy(t *testing.T) {
-	c, p := dial(t), join(t)
+func TestKeepAlivesPassAProxy(t *testing.T) { testbroker.Both(t, testKeepAlivesPassAProxy) }
+
+func testKeepAlivesPassAProxy(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in", "out")
-	in := start(t, head(rabbitnode.Shared(t).URL())+middle(q[0], q[1], proxied))
+	in := start(t, head(at.URL())+middle(q[0], q[1], proxied))
 	p.serve(q[1], func(ctx context.Context, r *rpc.Incoming) (rpc.Reply, error) {
 		await(t, "two keep-alives", func() (bool, string) {
 			n := in.calls("middle").KeepAlives
@@ -94,9 +99,13 @@ func TestKeepAlivesPassAProxy(t *testing.T) {
 }
 
 func TestAProxyEndsCallsThatNobodyAnswers(t *testing.T) {
-	c, p := dial(t), join(t)
+	testbroker.Both(t, testAProxyEndsCallsThatNobodyAnswers)
+}
+
+func testAProxyEndsCallsThatNobodyAnswers(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in", "out")
-	in := start(t, hasty(t)+middle(q[0], q[1], proxied+"proxy_timeout = \"1s\"\nproxy_calls = 2"))
+	in := start(t, hasty(at)+middle(q[0], q[1], proxied+"proxy_timeout = \"1s\"\nproxy_calls = 2"))
 	client := p.client()
 	failed := func(err error) string {
 		remote, ok := errors.AsType[*rpc.RemoteError](err)
@@ -154,9 +163,13 @@ func TestAProxyEndsCallsThatNobodyAnswers(t *testing.T) {
 }
 
 func TestWhatAProxyCannotSendIsAnswered(t *testing.T) {
-	c, p := dial(t), join(t)
+	testbroker.Both(t, testWhatAProxyCannotSendIsAnswered)
+}
+
+func testWhatAProxyCannotSendIsAnswered(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in")
-	in := start(t, head(rabbitnode.Shared(t).URL())+middle(q[0], q[0]+".missing", proxied))
+	in := start(t, head(at.URL())+middle(q[0], q[0]+".missing", proxied))
 	_, err := p.client().Call(t.Context(), to(q[0]), rpc.Request{Method: "m"})
 	if remote, ok := errors.AsType[*rpc.RemoteError](err); !ok || remote.Class != osloroute.ClassUnroutable {
 		t.Errorf("%v", err)
@@ -167,8 +180,10 @@ func TestWhatAProxyCannotSendIsAnswered(t *testing.T) {
 }
 
 // TestRepliesPassTheirFilters has a filter take the tracebacks out, and reject.
-func TestRepliesPassTheirFilters(t *testing.T) {
-	c, p := dial(t), join(t)
+func TestRepliesPassTheirFilters(t *testing.T) { testbroker.Both(t, testRepliesPassTheirFilters) }
+
+func testRepliesPassTheirFilters(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in", "out")
 	filters := `[filters.discreet]
 path = "stock:context-packer"
@@ -176,7 +191,7 @@ path = "stock:context-packer"
 trace = { mode = "off" }
 redact = { fields = ["failure.tb", "result.password"] }
 `
-	start(t, head(rabbitnode.Shared(t).URL())+filters+middle(q[0], q[1], proxied+`reply_filters = ["discreet"]`))
+	start(t, head(at.URL())+filters+middle(q[0], q[1], proxied+`reply_filters = ["discreet"]`))
 	p.serve(q[1], echo)
 	client := p.client()
 	_, err := client.Call(t.Context(), to(q[0]), rpc.Request{Method: "fail"})
@@ -191,10 +206,12 @@ redact = { fields = ["failure.tb", "result.password"] }
 }
 
 // TestCallsOutliveAReload changes the route while a call waits.
-func TestCallsOutliveAReload(t *testing.T) {
-	c, p := dial(t), join(t)
+func TestCallsOutliveAReload(t *testing.T) { testbroker.Both(t, testCallsOutliveAReload) }
+
+func testCallsOutliveAReload(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in", "out")
-	top := head(rabbitnode.Shared(t).URL())
+	top := head(at.URL())
 	in := start(t, top+middle(q[0], q[1], proxied))
 	answer := make(chan struct{})
 	p.serve(q[1], func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
@@ -227,9 +244,13 @@ func TestCallsOutliveAReload(t *testing.T) {
 // TestAStoppingProxyWaitsForReplies has one call answered after the stop began,
 // and one never.
 func TestAStoppingProxyWaitsForReplies(t *testing.T) {
-	c, p := dial(t), join(t)
+	testbroker.Both(t, testAStoppingProxyWaitsForReplies)
+}
+
+func testAStoppingProxyWaitsForReplies(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in", "out")
-	in := start(t, hasty(t)+middle(q[0], q[1], proxied))
+	in := start(t, hasty(at)+middle(q[0], q[1], proxied))
 	var called atomic.Int32
 	answer := make(chan struct{})
 	end := make(chan struct{})
@@ -272,9 +293,14 @@ func TestAStoppingProxyWaitsForReplies(t *testing.T) {
 // TestProxiedCallsSurviveLostConnections cuts everybody off while the server has
 // the calls: the requests are acknowledged, the replies not sent yet.
 func TestProxiedCallsSurviveLostConnections(t *testing.T) {
-	c, p := dial(t), join(t)
+	testbroker.Both(t, testProxiedCallsSurviveLostConnections)
+}
+
+func testProxiedCallsSurviveLostConnections(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in", "out")
-	in := start(t, head(rabbitnode.Shared(t).URL())+middle(q[0], q[1], proxied+"parallel = 4"))
+	named := strings.Replace(head(at.URL()), "[broker]\n", fmt.Sprintf("[broker]\nconnection_name = %q\n", t.Name()), 1)
+	in := start(t, named+middle(q[0], q[1], proxied+"parallel = 4"))
 	const n = 16
 	started, goOn := make(chan struct{}, 2*n), make(chan struct{})
 	p.serve(q[1], func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
@@ -297,7 +323,7 @@ func TestProxiedCallsSurviveLostConnections(t *testing.T) {
 	for range n {
 		<-started
 	}
-	if err := rabbitnode.Shared(t).CloseAllConnections(t.Context(), "test"); err != nil {
+	if _, err := at.CloseConnections(t.Context(), t.Name(), "test"); err != nil {
 		t.Fatal(err)
 	}
 	close(goOn)
@@ -315,12 +341,16 @@ func TestProxiedCallsSurviveLostConnections(t *testing.T) {
 // TestACallIsAnsweredByTheNextRouter has the first one end before it could send:
 // what it did not acknowledge is the next one's.
 func TestACallIsAnsweredByTheNextRouter(t *testing.T) {
-	c, p := dial(t), join(t)
+	testbroker.Both(t, testACallIsAnsweredByTheNextRouter)
+}
+
+func testACallIsAnsweredByTheNextRouter(t *testing.T, at *testbroker.Broker) {
+	c, p := dial(t, at), join(t, at)
 	q := c.queues("in")
 	out := rabbitnode.Queue(t, "full")
 	full := fmt.Sprintf("[queues.%q]\narguments = { x-max-length = 0, x-overflow = \"reject-publish\" }\n", out)
 	hold := "[routes.middle.retry]\nmax_attempts = 1000\nbackoff = \"1m\"\nmax_backoff = \"1h\"\n"
-	top := strings.Replace(head(rabbitnode.Shared(t).URL()), "[process]\n", "[process]\ndrain_timeout = \"100ms\"\n", 1)
+	top := strings.Replace(head(at.URL()), "[process]\n", "[process]\ndrain_timeout = \"100ms\"\n", 1)
 	first := start(t, top+full+middle(q[0], out, hold))
 	client := p.client()
 	result := make(chan error, 1)

@@ -9,15 +9,18 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 )
 
 // What changes a route replaces its consumer, what does not change it leaves it
 // alone; and no change of one route touches another.
-func TestReloadSwapsOnlyWhatChanged(t *testing.T) {
-	c := dial(t)
+func TestReloadSwapsOnlyWhatChanged(t *testing.T) { testbroker.Both(t, testReloadSwapsOnlyWhatChanged) }
+
+func testReloadSwapsOnlyWhatChanged(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in", "out", "other")
 	in, out, other := q[0], q[1], q[2]
-	url := rabbitnode.Shared(t).URL()
+	url := at.URL()
 	stable := fmt.Sprintf("[routes.stable]\nlisten = %q\nsend = [\"queue:%s\"]\n", other, out)
 	filter := fmt.Sprintf(`[filters.f]
 path = "stock:content-router"
@@ -63,33 +66,37 @@ routes = { x = "queue:%s" }
 		{"a filter's module", replace("stock:content-router\"\n[filters.f.config]\nfield = \"body:type\"\ndefault = \"pass\"\nroutes = { x = \"queue:"+out+"\" }", "stock:messagepack\"\n[filters.f.config]\nencode = \"json-to-msgpack\""), true},
 	} {
 		app.mustReload(text)
-		first, bystander := consumer(t, in), consumer(t, other)
+		first, bystander := consumer(t, at, in), consumer(t, at, other)
 		app.mustReload(tc.text)
-		now := consumer(t, in)
+		now := consumer(t, at, in)
 		if now == "" || (now != first) != tc.want {
 			t.Errorf("%s: the route is consumed as %s, before as %s; want it swapped: %v", tc.name, now, first, tc.want)
 		}
-		if got := consumer(t, other); got != bystander {
+		if got := consumer(t, at, other); got != bystander {
 			t.Errorf("%s: the other route is consumed as %s, before as %s", tc.name, got, bystander)
 		}
 	}
 
 	// What concerns every route swaps them all.
 	app.mustReload(text)
-	bystander := consumer(t, other)
+	bystander := consumer(t, at, other)
 	app.mustReload(replace("[process]\n", "[process]\ndrain_timeout = \"9s\"\n"))
-	if got := consumer(t, other); got == bystander || got == "" {
+	if got := consumer(t, at, other); got == bystander || got == "" {
 		t.Errorf("with another drain_timeout %s consumes, before %s", got, bystander)
 	}
 }
 
 func TestReloadKeepsWhatRunsAfterAnError(t *testing.T) {
-	c := dial(t)
+	testbroker.Both(t, testReloadKeepsWhatRunsAfterAnError)
+}
+
+func testReloadKeepsWhatRunsAfterAnError(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in", "out", "taken")
-	url := rabbitnode.Shared(t).URL()
+	url := at.URL()
 	text := head(url) + withFilter(q[0], q[1])
 	in := start(t, text)
-	first := consumer(t, q[0])
+	first := consumer(t, at, q[0])
 	for _, tc := range []struct {
 		name, text, want string
 	}{
@@ -110,7 +117,7 @@ func TestReloadKeepsWhatRunsAfterAnError(t *testing.T) {
 		if in.Snapshot().Config.Successful {
 			t.Errorf("%s: the last reload counts as successful", tc.name)
 		}
-		if got := consumer(t, q[0]); got != first {
+		if got := consumer(t, at, q[0]); got != first {
 			t.Fatalf("%s: %s consumes, before %s", tc.name, got, first)
 		}
 	}
@@ -120,7 +127,7 @@ func TestReloadKeepsWhatRunsAfterAnError(t *testing.T) {
 	if !in.Snapshot().Config.Successful {
 		t.Error("a good reload does not count as successful")
 	}
-	if got := consumer(t, q[0]); got != first {
+	if got := consumer(t, at, q[0]); got != first {
 		t.Errorf("in the end %s consumes, before %s", got, first)
 	}
 }
@@ -140,11 +147,13 @@ func TestReloadWithoutABroker(t *testing.T) {
 	}
 }
 
-func TestReloadAddsAndRemovesRoutes(t *testing.T) {
-	c := dial(t)
+func TestReloadAddsAndRemovesRoutes(t *testing.T) { testbroker.Both(t, testReloadAddsAndRemovesRoutes) }
+
+func testReloadAddsAndRemovesRoutes(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	out := c.queues("out")[0]
 	fresh := rabbitnode.Queue(t, "fresh")
-	text := head(rabbitnode.Shared(t).URL())
+	text := head(at.URL())
 	in := start(t, text)
 	more := text + fmt.Sprintf(`[exchanges.%q]
 type = "topic"
@@ -162,7 +171,7 @@ send = ["queue:%s"]
 		t.Errorf("%q arrives", got)
 	}
 	in.mustReload(text)
-	if got := consumer(t, fresh); got != "" {
+	if got := consumer(t, at, fresh); got != "" {
 		t.Errorf("the removed route is consumed as %s", got)
 	}
 
@@ -170,18 +179,20 @@ send = ["queue:%s"]
 	// ends before the new one begins.
 	in.mustReload(more)
 	in.mustReload(strings.Replace(more, "[routes.more]\n", "[routes.renamed]\nexclusive = true\n", 1))
-	if n := strings.Count(consumer(t, fresh), "{<"); n != 1 {
-		t.Errorf("%d consume the renamed route's queue: %s", n, consumer(t, fresh))
+	if all, err := at.Consumers(t.Context(), fresh); err != nil || len(all) != 1 {
+		t.Errorf("the renamed route's queue is consumed by %q, %v", all, err)
 	}
 }
 
 // Messages that arrive while their route is swapped, filter and all, arrive
 // once and in order.
-func TestReloadUnderLoad(t *testing.T) {
-	c := dial(t)
+func TestReloadUnderLoad(t *testing.T) { testbroker.Both(t, testReloadUnderLoad) }
+
+func testReloadUnderLoad(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in", "out")
 	const messages, swaps = 4000, 8
-	text := head(rabbitnode.Shared(t).URL()) + withFilter(q[0], q[1])
+	text := head(at.URL()) + withFilter(q[0], q[1])
 	in := start(t, text)
 	filled := make(chan error, 1)
 	go func() {
@@ -204,9 +215,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	if err := <-filled; err != nil {
 		t.Fatal(err)
 	}
-	node := rabbitnode.Shared(t)
 	await(t, "all messages to arrive", func() (bool, string) {
-		n, err := node.QueueLen(t.Context(), q[1])
+		n, err := at.QueueLen(t.Context(), q[1])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +233,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 	}
 	for _, queue := range []string{q[0], q[0] + ".dead", q[1]} {
-		if n, err := node.QueueLen(t.Context(), queue); err != nil || n != 0 {
+		if n, err := at.QueueLen(t.Context(), queue); err != nil || n != 0 {
 			t.Errorf("%s holds %d more: %v", queue, n, err)
 		}
 	}
@@ -231,10 +241,12 @@ func TestReloadUnderLoad(t *testing.T) {
 
 // The successor of a route that is busy waits for it: the order of the queue
 // holds over a reload.
-func TestReloadKeepsTheOrder(t *testing.T) {
-	c := dial(t)
+func TestReloadKeepsTheOrder(t *testing.T) { testbroker.Both(t, testReloadKeepsTheOrder) }
+
+func testReloadKeepsTheOrder(t *testing.T, at *testbroker.Broker) {
+	c := dial(t, at)
 	q := c.queues("in", "out")
-	text := head(rabbitnode.Shared(t).URL()) + fmt.Sprintf("[routes.r]\nlisten = %q\nsend = [\"queue:%s\"]\nprefetch = 1\ndead_letter = %q\n[queues.%q]\n", q[0], q[1], q[1], q[1])
+	text := head(at.URL()) + fmt.Sprintf("[routes.r]\nlisten = %q\nsend = [\"queue:%s\"]\nprefetch = 1\ndead_letter = %q\n[queues.%q]\n", q[0], q[1], q[1], q[1])
 	slow := strings.Replace(text, "[routes.r]\n", "[routes.r]\nfilters = [\"slow\"]\nallow = [\"queue:*\"]\n", 1) +
 		"[filters.slow]\npath = \"demo:loop\"\nlimits = { time = \"500ms\" }\n"
 	in := start(t, slow)
@@ -252,10 +264,12 @@ func TestReloadKeepsTheOrder(t *testing.T) {
 	}
 }
 
+// Only RabbitMQ gets another user while it runs.
 func TestReloadChangesTheBrokersCredentials(t *testing.T) {
 	t.Parallel() // the broker takes seconds to refuse a password
-	node := rabbitnode.Shared(t)
-	c := dial(t)
+	at := testbroker.RabbitMQ(t)
+	node := at.Node
+	c := dial(t, at)
 	q := c.queues("in", "out")
 	text := head("amqp://"+node.Addr()+"/") + withFilter(q[0], q[1])
 	in := start(t, text)
@@ -276,12 +290,12 @@ func TestReloadChangesTheBrokersCredentials(t *testing.T) {
 		}
 		return all
 	}
-	first := consumer(t, q[0])
+	first := consumer(t, at, q[0])
 	err := in.reload(as("wrong"))
 	if err == nil || !strings.Contains(err.Error(), "login as \""+user+"\" refused") || strings.Contains(err.Error(), "wrong\"") {
 		t.Errorf("reload with a wrong password: %v", err)
 	}
-	if got := consumer(t, q[0]); got != first {
+	if got := consumer(t, at, q[0]); got != first {
 		t.Errorf("after it %s consumes, before %s", got, first)
 	}
 	in.mustReload(as("s3cret"))

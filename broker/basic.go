@@ -1,6 +1,9 @@
 package broker
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // replyAddress is the queue that direct replies are consumed from; what follows the
 // dot in a reply address is the consumer's token.
@@ -66,7 +69,7 @@ func (ch *channel) consume(d *decoder) *exception {
 	if ch.consumers[tag] != nil {
 		return connectionError(codeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
 	}
-	c := &consumer{ch: ch, tag: tag, noAck: noAck, exclusive: exclusive, prefetch: ch.forConsumer}
+	c := &consumer{ch: ch, tag: tag, since: time.Now(), noAck: noAck, exclusive: exclusive, prefetch: ch.forConsumer}
 	c.priority, _ = integer(args.get("x-priority"))
 	if name == replyAddress {
 		return ch.consumeReplies(c, nowait)

@@ -1,11 +1,15 @@
 package broker
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // consumer is one basic.consume. The vhost's lock protects it.
 type consumer struct {
 	ch        *channel
 	tag       string
+	since     time.Time
 	queue     *queue // nil is the address of direct replies
 	noAck     bool
 	exclusive bool

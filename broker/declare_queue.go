@@ -180,7 +180,9 @@ func argument(args table, name string) any {
 func (q *queue) redeclared(durable, exclusive, autoDelete bool, args table) *exception {
 	attributes := []difference{{"durable", durable, q.durable}, {"exclusive", exclusive, q.owner != nil}, {"auto_delete", autoDelete, q.autoDelete}}
 	for _, name := range checkedArgs {
-		attributes = append(attributes, difference{name, argument(args, name), argument(q.args, name)})
+		if !sameValue(argument(args, name), argument(q.args, name)) {
+			attributes = append(attributes, difference{name, args.get(name), q.args.get(name)})
+		}
 	}
 	return differs(fmt.Sprintf("queue '%s' in vhost '%s'", q.name, q.v.name), attributes)
 }
@@ -238,6 +240,9 @@ func (ch *channel) parseLimits(name string, args table) (queueLimits, *exception
 			}
 			l.singleActive = on
 		case "x-queue-type":
+			if !slices.Contains([]string{"classic", "quorum", "stream"}, text) {
+				return bad(fmt.Sprintf("unsupported queue type '%s'", text))
+			}
 			if text != "classic" && !ch.c.srv.cfg.AnyQueueType {
 				return l, connectionError(codeNotImplemented, "queue '%s' is declared as a %s, which this embedded broker does not have; use RabbitMQ, or have it taken for a classic queue", name, text)
 			}

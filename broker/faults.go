@@ -102,6 +102,16 @@ func (f *Faults) Unblock() { f.srv.disk(false) }
 // CancelConsumers cancels all consumers of a queue, as if it had failed over, and
 // returns how many.
 func (f *Faults) CancelConsumers(vhost, queue string) int {
+	return f.endConsumers(vhost, queue, func(c *consumer) { c.ch.cancelled(c) })
+}
+
+// ForgetConsumers is CancelConsumers without a word to the clients, who wait for
+// deliveries in vain.
+func (f *Faults) ForgetConsumers(vhost, queue string) int {
+	return f.endConsumers(vhost, queue, func(*consumer) {})
+}
+
+func (f *Faults) endConsumers(vhost, queue string, tell func(c *consumer)) int {
 	v := f.srv.vhosts[vhost]
 	if v == nil {
 		return 0
@@ -112,12 +122,12 @@ func (f *Faults) CancelConsumers(vhost, queue string) int {
 	if q == nil {
 		return 0
 	}
-	cancelled := slices.Clone(q.consumers)
-	for _, c := range cancelled {
+	ended := slices.Clone(q.consumers)
+	for _, c := range ended {
 		q.removeConsumer(c)
-		c.ch.cancelled(c)
+		tell(c)
 	}
-	return len(cancelled)
+	return len(ended)
 }
 
 // CloseConnections closes all connections whose name match accepts with a code, and

@@ -171,6 +171,32 @@ func TestADeliveryThatComesTwice(t *testing.T) {
 	}
 }
 
+func TestAForgottenConsumerGetsNothing(t *testing.T) {
+	s, conn := piped(t, nil)
+	b := setUp(t, conn)
+	cancels := b.ch.NotifyCancel(make(chan string, 1))
+	c, err := b.ch.Consume("q", "mine", false, false, false, false, nil)
+	must(t, err)
+	b.publish("before")
+	d := receive(t, c)
+	if n := s.Faults().ForgetConsumers("/", "q"); n != 1 {
+		t.Errorf("%d consumers forgotten", n)
+	}
+	b.publish("after")
+	must(t, d.Nack(false, true)) // what it has in hand is its own still
+	second, err := b.ch.Consume("q", "second", false, false, false, false, nil)
+	must(t, err)
+	for _, want := range []string{"before", "after"} {
+		if got := receive(t, second); string(got.Body) != want {
+			t.Errorf("%q, want %q", got.Body, want)
+		}
+	}
+	must(t, b.ch.Cancel("mine", false)) // as if nothing had happened
+	if len(c) != 0 || len(cancels) != 0 {
+		t.Errorf("%d deliveries and %d cancels", len(c), len(cancels))
+	}
+}
+
 func TestFaultsOfChannelsAndConnections(t *testing.T) {
 	s, conn := piped(t, nil)
 	b := setUp(t, conn)

@@ -41,6 +41,16 @@ var scenarios = []scenario{
 			r.note("%s: %T %v", name, d.Headers[name], d.Headers[name])
 		}
 	}},
+	{"headers nested deeply", func(r *run) {
+		q := r.queue("q", nil)
+		deep := amqp091.Table{"bottom": true}
+		for range 100 {
+			deep = amqp091.Table{"d": deep}
+		}
+		r.must(r.ch.PublishWithContext(r.t.Context(), "", q, false, false, amqp091.Publishing{Headers: deep}))
+		d, ok, err := r.ch.Get(q, true)
+		r.note("%v, %v, %v", ok, err, d.Headers)
+	}},
 	{"direct, fanout and topic exchanges", func(r *run) {
 		a, b := r.queue("a", nil), r.queue("b", nil)
 		direct, fanout, topic := r.exchange("direct", "direct", nil), r.exchange("fanout", "fanout", nil), r.exchange("topic", "topic", nil)
@@ -438,6 +448,10 @@ var scenarios = []scenario{
 		})
 		r.fails("classic without a word", func(ch *amqp091.Channel) error {
 			_, err := ch.QueueDeclare(classic, false, false, true, false, nil)
+			return err
+		})
+		r.fails("of no type that there is", func(ch *amqp091.Channel) error {
+			_, err := ch.QueueDeclare(r.name("new"), false, false, true, false, amqp091.Table{"x-queue-type": "none"})
 			return err
 		})
 		r.fails("auto-delete", func(ch *amqp091.Channel) error {

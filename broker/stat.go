@@ -72,6 +72,16 @@ type QueueStat struct {
 	// handed out, again included. Both count since the queue was declared.
 	Published uint64 `json:"published"`
 	Delivered uint64 `json:"delivered"`
+	// Consumed says who the consumers are, in the order of their turns.
+	Consumed []ConsumerStat `json:"consumer_details,omitempty"`
+}
+
+// ConsumerStat is one consumer of a queue.
+type ConsumerStat struct {
+	Client  string    `json:"client"` // as in ConnectionStat
+	Channel uint16    `json:"channel"`
+	Tag     string    `json:"consumer_tag"`
+	Since   time.Time `json:"since"`
 }
 
 // Stat returns a snapshot.
@@ -139,10 +149,14 @@ func (v *vhost) stat(stat *Stat) {
 		})
 	}
 	for _, q := range v.queues {
+		var consumed []ConsumerStat
+		for _, c := range q.consumers {
+			consumed = append(consumed, ConsumerStat{Client: c.ch.c.nc.RemoteAddr().String(), Channel: c.ch.id, Tag: c.tag, Since: c.since})
+		}
 		stat.Queues = append(stat.Queues, QueueStat{
 			VHost: v.name, Name: q.name, Durable: q.durable, Exclusive: q.owner != nil, AutoDelete: q.autoDelete, Args: q.args.plain(),
 			Ready: q.count, Bytes: q.bytes, Unacked: q.unacked, Consumers: len(q.consumers), Bindings: len(q.bindings),
-			Published: q.published, Delivered: q.delivered,
+			Published: q.published, Delivered: q.delivered, Consumed: consumed,
 		})
 	}
 }

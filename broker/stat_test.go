@@ -21,7 +21,7 @@ func TestStat(t *testing.T) {
 	_, err = ch.QueueDeclare("q", true, false, true, false, args)
 	must(t, err)
 	must(t, ch.QueueBind("q", "k.*", "x", false, nil))
-	_, err = ch.Consume("q", "", false, false, false, false, nil)
+	_, err = ch.Consume("q", "mine", false, false, false, false, nil)
 	must(t, err)
 	must(t, ch.Confirm(false))
 	confirms := ch.NotifyPublish(make(chan amqp091.Confirmation, 10))
@@ -34,16 +34,19 @@ func TestStat(t *testing.T) {
 	want := []broker.QueueStat{{
 		VHost: "/", Name: "q", Durable: true, Exclusive: true, Args: map[string]any{"x-max-length": int32(10), "list": []any{map[string]any{"a": "b"}, 2.5}},
 		Unacked: 3, Consumers: 1, Bindings: 1, Published: 3, Delivered: 3,
+		Consumed: []broker.ConsumerStat{{Client: "pipe", Channel: 1, Tag: "mine"}},
 	}}
-	if diff := cmp.Diff(want, stat.Queues); diff != "" {
+	if diff := cmp.Diff(want, stat.Queues, cmpopts.IgnoreFields(broker.ConsumerStat{}, "Since")); diff != "" {
 		t.Error(diff)
 	}
 	wantConn := []broker.ConnectionStat{{Client: "pipe", User: "guest", VHost: "/", State: "running", Channels: 1, Consumers: 1, Unacked: 3}}
 	if diff := cmp.Diff(wantConn, stat.Connections, cmpopts.IgnoreFields(broker.ConnectionStat{}, "Since")); diff != "" {
 		t.Error(diff)
 	}
-	if since := stat.Connections[0].Since; since.IsZero() || since.After(time.Now()) {
-		t.Errorf("since %v", since)
+	for _, since := range []time.Time{stat.Connections[0].Since, stat.Queues[0].Consumed[0].Since} {
+		if since.IsZero() || since.After(time.Now()) {
+			t.Errorf("since %v", since)
+		}
 	}
 	if n := len(stat.Exchanges); n != 2*6+1 || stat.Exchanges[6].Name != "x" || stat.Exchanges[6].Bindings != 1 || stat.Exchanges[7].VHost != "other" {
 		t.Errorf("%+v", stat.Exchanges)

@@ -21,7 +21,7 @@ const (
 )
 
 // maxDepth is how deeply tables and arrays may nest.
-const maxDepth = 32
+const maxDepth = 128
 
 var (
 	errShort   = errors.New("ends too soon")

@@ -8,16 +8,24 @@ import (
 	"testing"
 	"time"
 
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
 
-// connect returns the ports of a connection to the shared RabbitMQ.
-func connect(t *testing.T) (*amqp.Broker, ports) {
+// connect returns the ports of a connection to the broker.
+func connect(t *testing.T, at *testbroker.Broker) (*amqp.Broker, ports) {
 	t.Helper()
-	b, err := amqp.New(amqp.Config{URLs: []string{rabbitnode.Shared(t).URL()}, ConnectionName: t.Name()})
+	return connectAs(t, amqp.Config{URLs: []string{at.URL()}, ConnectionName: t.Name()})
+}
+
+func connectAs(t *testing.T, cfg amqp.Config) (*amqp.Broker, ports) {
+	t.Helper()
+	b, err := amqp.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +37,23 @@ func connect(t *testing.T) (*amqp.Broker, ports) {
 		}
 	})
 	return b, ports{func() router.Sender { return b.Sender(t.Name()) }, b, b.Declare}
+}
+
+// deleteQueue deletes a queue as an operator does.
+func deleteQueue(t *testing.T, at *testbroker.Broker, name string) {
+	t.Helper()
+	conn, err := amqp091.Dial(at.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.QueueDelete(name, false, false, false); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (p ports) client(t *testing.T, format rpc.Format, layout rpc.Layout) *rpc.Client {
@@ -71,15 +96,23 @@ func (p ports) serve(t *testing.T, format rpc.Format, queues []string, handler r
 	return s
 }
 
-func TestRabbitMQKeepsTheContract(t *testing.T) {
+func TestABrokerKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	_, p := connect(t)
+	testbroker.Both(t, testABrokerKeepsTheContract)
+}
+
+func testABrokerKeepsTheContract(t *testing.T, at *testbroker.Broker) {
+	_, p := connect(t, at)
 	contract(t, p, rabbitnode.Queue(t), rabbitnode.Queue(t, "missing"))
 }
 
-func TestCallsOverRabbitMQ(t *testing.T) {
+func TestCallsOverABroker(t *testing.T) {
 	t.Parallel()
-	_, p := connect(t)
+	testbroker.Both(t, testCallsOverABroker)
+}
+
+func testCallsOverABroker(t *testing.T, at *testbroker.Broker) {
+	_, p := connect(t, at)
 	queue := rabbitnode.Queue(t)
 	if err := p.declare(t.Context(), rpc.Topology{Queues: []rpc.Queue{{Name: queue}}}); err != nil {
 		t.Fatal(err)
@@ -126,8 +159,11 @@ func TestCallsOverRabbitMQ(t *testing.T) {
 
 func TestCallsSurviveLostConnections(t *testing.T) {
 	t.Parallel()
-	node := rabbitnode.Shared(t)
-	_, p := connect(t)
+	testbroker.Both(t, testCallsSurviveLostConnections)
+}
+
+func testCallsSurviveLostConnections(t *testing.T, at *testbroker.Broker) {
+	_, p := connect(t, at)
 	queue := rabbitnode.Queue(t)
 	if err := p.declare(t.Context(), rpc.Topology{Queues: []rpc.Queue{{Name: queue}}}); err != nil {
 		t.Fatal(err)
@@ -148,7 +184,7 @@ func TestCallsSurviveLostConnections(t *testing.T) {
 		result <- err
 	}()
 	<-started
-	if _, err := node.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
+	if _, err := at.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
 		t.Fatal(err)
 	}
 	close(goOn)
@@ -159,8 +195,11 @@ func TestCallsSurviveLostConnections(t *testing.T) {
 
 func TestALostReplyQueueIsMadeAgain(t *testing.T) {
 	t.Parallel()
-	node := rabbitnode.Shared(t)
-	_, p := connect(t)
+	testbroker.Both(t, testALostReplyQueueIsMadeAgain)
+}
+
+func testALostReplyQueueIsMadeAgain(t *testing.T, at *testbroker.Broker) {
+	_, p := connect(t, at)
 	queue := rabbitnode.Queue(t)
 	if err := p.declare(t.Context(), rpc.Topology{Queues: []rpc.Queue{{Name: queue}}}); err != nil {
 		t.Fatal(err)
@@ -181,9 +220,7 @@ func TestALostReplyQueueIsMadeAgain(t *testing.T) {
 		result <- err
 	}()
 	<-started
-	if _, err := node.Ctl(t.Context(), "delete_queue", c.ReplyQueue()); err != nil {
-		t.Fatal(err)
-	}
+	deleteQueue(t, at, c.ReplyQueue())
 	if err := <-result; !errors.Is(err, rpc.ErrReplyQueueLost) {
 		t.Error(err)
 	}
@@ -200,16 +237,8 @@ func TestTheDeadlineCoversAnUnreachableBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	b, err := amqp.New(amqp.Config{URLs: []string{"amqp://" + l.Addr().String()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		_ = b.Close(ctx)
-	})
-	c := ports{func() router.Sender { return b.Sender(t.Name()) }, b, b.Declare}.client(t, rpc.Oslo{}, rpc.Layout{})
+	_, p := connectAs(t, amqp.Config{URLs: []string{"amqp://" + l.Addr().String()}})
+	c := p.client(t, rpc.Oslo{}, rpc.Layout{})
 	for name, operation := range map[string]func(context.Context) error{
 		"call": func(ctx context.Context) error {
 			_, err := c.Call(ctx, shop, rpc.Request{Method: "m"})

@@ -11,25 +11,15 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
 
 // oneConnection returns the ports of a broker that listens on one connection.
-func oneConnection(t *testing.T) (*amqp.Broker, ports) {
+func oneConnection(t *testing.T, at *testbroker.Broker) (*amqp.Broker, ports) {
 	t.Helper()
-	b, err := amqp.New(amqp.Config{URLs: []string{rabbitnode.Shared(t).URL()}, OneListenConnection: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := b.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	return b, ports{func() router.Sender { return b.Sender(t.Name()) }, b, b.Declare}
+	return connectAs(t, amqp.Config{URLs: []string{at.URL()}, OneListenConnection: true})
 }
 
 // serveSources serves them until the end of the test.
@@ -61,9 +51,13 @@ type names struct{ exchange, topic string }
 
 func newNames(t *testing.T) names { return names{rabbitnode.Queue(t, "x"), rabbitnode.Queue(t, "t")} }
 
-// clean deletes what is left of them at the end.
-func (n names) clean(t *testing.T) {
-	node := rabbitnode.Shared(t)
+// clean deletes what is left of them at the end, when the embedded broker forgets
+// everything.
+func (n names) clean(t *testing.T, at *testbroker.Broker) {
+	node := at.Node
+	if node == nil {
+		return
+	}
 	t.Cleanup(func() {
 		for _, kind := range []string{
 			fmt.Sprintf(`[rabbit_amqqueue:delete(Q, false, false, <<"test">>) || Q <- rabbit_amqqueue:list(), binary:match(element(4, amqqueue:get_name(Q)), <<"%s">>) =/= nomatch]`, n.topic),
@@ -100,8 +94,12 @@ func probe(t *testing.T, c *rpc.Client, n names, server string, heard <-chan str
 	}
 }
 
-func TestEveryLayoutWorksOnRabbitMQ(t *testing.T) {
+func TestEveryLayoutWorks(t *testing.T) {
 	t.Parallel()
+	testbroker.Both(t, testEveryLayoutWorks)
+}
+
+func testEveryLayoutWorks(t *testing.T, at *testbroker.Broker) {
 	for name, l := range map[string]rpc.Layout{
 		"default":     {},
 		"durable":     {Durable: true},
@@ -118,11 +116,14 @@ func TestEveryLayoutWorksOnRabbitMQ(t *testing.T) {
 			Quorum: true, TransientQuorum: true, StreamFanout: true, Host: "host", Process: "service", TransientTTL: time.Minute,
 		},
 	} {
+		if l.StreamFanout && at.Node == nil {
+			continue // only RabbitMQ has streams
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, p := oneConnection(t)
+			b, p := oneConnection(t, at)
 			n := newNames(t)
-			n.clean(t)
+			n.clean(t, at)
 			l.Exchange, l.Strict = n.exchange, true
 			heard := make(chan string, 100)
 			for _, server := range []string{"one", "two"} {
@@ -171,16 +172,20 @@ func consuming(sources []router.Source) func(*testing.T) {
 // number: nobody gets another's replies.
 func TestClientsWithTheSameStableNameDoNotCollide(t *testing.T) {
 	t.Parallel()
+	testbroker.Both(t, testClientsWithTheSameStableNameDoNotCollide)
+}
+
+func testClientsWithTheSameStableNameDoNotCollide(t *testing.T, at *testbroker.Broker) {
 	n := newNames(t)
-	n.clean(t)
-	_, p := oneConnection(t)
+	n.clean(t, at)
+	_, p := oneConnection(t, at)
 	l := rpc.Layout{Exchange: n.exchange, Host: "host", Process: n.topic, TransientTTL: time.Minute}
 	p.serveSources(t, l.Server(n.topic, ""), echo)
 	const clients, calls = 4, 25
 	results := make(chan error)
 	used := make(chan string, clients)
 	for i := range clients {
-		_, own := oneConnection(t)
+		_, own := oneConnection(t, at)
 		c := own.client(t, rpc.Oslo{}, l)
 		go func() {
 			for k := range calls {
@@ -213,6 +218,10 @@ func TestClientsWithTheSameStableNameDoNotCollide(t *testing.T) {
 // it was, over the same connection.
 func TestServersAndClientsOutliveDeletedQueues(t *testing.T) {
 	t.Parallel()
+	testbroker.Both(t, testServersAndClientsOutliveDeletedQueues)
+}
+
+func testServersAndClientsOutliveDeletedQueues(t *testing.T, at *testbroker.Broker) {
 	for name, l := range map[string]rpc.Layout{
 		"classic": {},
 		"quorum":  {Quorum: true, TransientQuorum: true},
@@ -221,10 +230,9 @@ func TestServersAndClientsOutliveDeletedQueues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			node := rabbitnode.Shared(t)
-			b, p := oneConnection(t)
+			b, p := oneConnection(t, at)
 			n := newNames(t)
-			n.clean(t)
+			n.clean(t, at)
 			l.Exchange = n.exchange
 			heard := make(chan string, 100)
 			goOn := make(chan struct{})
@@ -265,10 +273,7 @@ func TestServersAndClientsOutliveDeletedQueues(t *testing.T) {
 			}()
 			<-started
 			for _, q := range append(queues, c.ReplyQueue()) {
-				out, err := node.Eval(t.Context(), fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"%s">>)), rabbit_amqqueue:delete(Q, false, false, <<"test">>)`, q))
-				if err != nil {
-					t.Fatal(out, err)
-				}
+				deleteQueue(t, at, q)
 			}
 			if err := <-waiting; !errors.Is(err, rpc.ErrReplyQueueLost) {
 				t.Errorf("the call that waited: %v", err)
@@ -295,10 +300,13 @@ func TestServersAndClientsOutliveDeletedQueues(t *testing.T) {
 // reply waits in the queue until the client looks.
 func TestASilentlyLostReplyConsumerIsFound(t *testing.T) {
 	t.Parallel()
-	node := rabbitnode.Shared(t)
-	_, p := oneConnection(t)
+	testbroker.Both(t, testASilentlyLostReplyConsumerIsFound)
+}
+
+func testASilentlyLostReplyConsumerIsFound(t *testing.T, at *testbroker.Broker) {
+	_, p := oneConnection(t, at)
 	n := newNames(t)
-	n.clean(t)
+	n.clean(t, at)
 	l := rpc.Layout{Exchange: n.exchange}
 	c, err := rpc.NewClient(rpc.ClientConfig{
 		Sender: p.sender(), Listener: p.listener, Declare: p.declare, Format: rpc.Oslo{}, Layout: l,
@@ -313,10 +321,8 @@ func TestASilentlyLostReplyConsumerIsFound(t *testing.T) {
 		c.Close(ctx)
 	})
 	p.serveSources(t, l.Server(n.topic, ""), func(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
-		out, err := node.Eval(ctx, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"%s">>)),
-			[begin gen_server2:call(amqqueue:get_pid(Q), {basic_cancel, element(1, C), element(2, C), undefined, <<"test">>}) end || C <- rabbit_amqqueue:consumers(Q)]`, c.ReplyQueue()))
-		if err != nil || out != "[ok]" {
-			t.Error(out, err)
+		if n, err := at.ForgetConsumers(ctx, c.ReplyQueue()); err != nil || n != 1 {
+			t.Error(n, err)
 		}
 		return echo(ctx, in)
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
@@ -72,13 +73,16 @@ func (p ports) hear(t *testing.T, cfg rpc.NotificationListenerConfig) (*rpc.Noti
 	return l, stop
 }
 
-// TestNotificationsOverRabbitMQ has a backlog that waits for its listener, a
+// TestNotificationsOverABroker has a backlog that waits for its listener, a
 // pool beside it, some that fail at first and some that always do, and loses
 // all connections in the middle.
-func TestNotificationsOverRabbitMQ(t *testing.T) {
+func TestNotificationsOverABroker(t *testing.T) {
 	t.Parallel()
-	node := rabbitnode.Shared(t)
-	_, p := connect(t)
+	testbroker.Both(t, testNotificationsOverABroker)
+}
+
+func testNotificationsOverABroker(t *testing.T, at *testbroker.Broker) {
+	_, p := connect(t, at)
 	exchange, topic, dead := rabbitnode.Queue(t, "x"), rabbitnode.Queue(t, "t"), rabbitnode.Queue(t, "dead")
 	client := p.client(t, rpc.Oslo{}, rpc.Layout{Exchange: exchange})
 	notifier, err := rpc.NewNotifier(rpc.NotifierConfig{Client: client, PublisherID: "p", Topics: []string{topic + ".a", topic + ".b"}})
@@ -132,7 +136,7 @@ func TestNotificationsOverRabbitMQ(t *testing.T) {
 		}
 	}
 	send(backlog, backlog+more/2)
-	if _, err := node.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
+	if _, err := at.CloseConnections(t.Context(), t.Name()+"/", "test"); err != nil {
 		t.Fatal(err)
 	}
 	send(backlog+more/2, backlog+more)
@@ -162,7 +166,7 @@ func TestNotificationsOverRabbitMQ(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	for _, queue := range l.Queues() {
-		if n, err := node.QueueLen(t.Context(), queue); err != nil || n != 0 {
+		if n, err := at.QueueLen(t.Context(), queue); err != nil || n != 0 {
 			t.Errorf("%s holds %d, %v", queue, n, err)
 		}
 	}

@@ -3,11 +3,12 @@ package rpc_test
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/rpc"
 )
 
@@ -15,48 +16,43 @@ import (
 // loses after ten milliseconds whatever its retry says.
 func TestANotificationArrivesAlthoughTheBrokerIsDownAtFirst(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	node, err := rabbitnode.Start(ctx, rabbitnode.Config{})
+	testbroker.Both(t, testANotificationArrivesAlthoughTheBrokerIsDownAtFirst)
+}
+
+func testANotificationArrivesAlthoughTheBrokerIsDownAtFirst(t *testing.T, at *testbroker.Broker) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer node.Stop()
-	if err := node.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	dialled := make(chan struct{}, 100)
-	b, err := amqp.New(amqp.Config{URLs: []string{node.URL()}, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		dialled <- struct{}{}
+	down := l.Addr().String() // nobody listens there any more
+	_ = l.Close()
+	var up atomic.Bool
+	dialled := make(chan struct{}, 1)
+	_, p := connectAs(t, amqp.Config{URLs: []string{at.URL()}, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if !up.Load() {
+			addr = down
+			defer func() {
+				select {
+				case dialled <- struct{}{}:
+				default:
+				}
+			}()
+		}
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
-	client, err := rpc.NewClient(rpc.ClientConfig{Sender: b.Sender("notifier"), Declare: b.Declare, Format: rpc.Oslo{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close(ctx)
-	notifier, err := rpc.NewNotifier(rpc.NotifierConfig{Client: client, PublisherID: "p"})
+	topic := rabbitnode.Queue(t)
+	notifier, err := rpc.NewNotifier(rpc.NotifierConfig{Client: p.client(t, rpc.Oslo{}, rpc.Layout{Exchange: topic}), PublisherID: "p", Topics: []string{topic}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	result := make(chan error, 1)
-	go func() { result <- notifier.Info(ctx, rpc.Notification{EventType: "e"}) }()
+	go func() { result <- notifier.Info(t.Context(), rpc.Notification{EventType: "e"}) }()
 	<-dialled // in vain
-	if err := node.Restart(ctx); err != nil {
-		t.Fatal(err)
-	}
+	up.Store(true)
 	if err := <-result; err != nil {
 		t.Fatal(err)
 	}
-	if n, err := node.QueueLen(ctx, "notifications.info"); err != nil || n != 1 {
+	if n, err := at.QueueLen(t.Context(), topic+".info"); err != nil || n != 1 {
 		t.Errorf("%d notifications wait, %v", n, err)
 	}
 }

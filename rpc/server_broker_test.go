@@ -17,6 +17,7 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 )
@@ -106,13 +107,17 @@ func newQueue(t *testing.T, p ports) string {
 
 func TestAServerThatIsKilledLosesNothing(t *testing.T) {
 	t.Parallel()
-	_, p := connect(t)
+	testbroker.Both(t, testAServerThatIsKilledLosesNothing)
+}
+
+func testAServerThatIsKilledLosesNothing(t *testing.T, at *testbroker.Broker) {
+	_, p := connect(t, at)
 	queue := newQueue(t, p)
 	want := casts(t, p, queue, 20)
 	ctx, cancel := context.WithTimeout(t.Context(), guarded)
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0])
-	child.Env = append(os.Environ(), childURL+"="+rabbitnode.Shared(t).URL(), childQueue+"="+queue)
+	child.Env = append(os.Environ(), childURL+"="+at.URL(), childQueue+"="+queue)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	if err != nil {
@@ -150,11 +155,15 @@ func TestAServerThatIsKilledLosesNothing(t *testing.T) {
 
 func TestABusyServerLeavesTheRestToOthers(t *testing.T) {
 	t.Parallel()
+	testbroker.Both(t, testABusyServerLeavesTheRestToOthers)
+}
+
+func testABusyServerLeavesTheRestToOthers(t *testing.T, at *testbroker.Broker) {
 	const workers, sent = 4, 100
 	for name, ack := range map[string]rpc.Ack{"early": rpc.AckEarly, "late": rpc.AckLate} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, p := connect(t)
+			_, p := connect(t, at)
 			queue := newQueue(t, p)
 			casts(t, p, queue, sent)
 			release := make(chan struct{})
@@ -178,7 +187,7 @@ func TestABusyServerLeavesTheRestToOthers(t *testing.T) {
 				t.Error(err)
 			}
 			await(t, "the end", func() bool {
-				n, err := rabbitnode.Shared(t).QueueLen(t.Context(), queue)
+				n, err := at.QueueLen(t.Context(), queue)
 				return err == nil && n == 0
 			})
 			if st := busy.Stat(); idle.Stat().Received != sent-workers || st.Running != 0 {
@@ -190,7 +199,11 @@ func TestABusyServerLeavesTheRestToOthers(t *testing.T) {
 
 func TestWhatOutlastsTheDrainIsGivenBack(t *testing.T) {
 	t.Parallel()
-	_, p := connect(t)
+	testbroker.Both(t, testWhatOutlastsTheDrainIsGivenBack)
+}
+
+func testWhatOutlastsTheDrainIsGivenBack(t *testing.T, at *testbroker.Broker) {
+	_, p := connect(t, at)
 	queue := newQueue(t, p)
 	casts(t, p, queue, 10)
 	s, stop := p.server(t, queue, rpc.ServerConfig{Ack: rpc.AckLate, Workers: 3, DrainTimeout: 100 * time.Millisecond}, func(ctx context.Context, _ *rpc.Incoming) (rpc.Reply, error) {
@@ -205,19 +218,23 @@ func TestWhatOutlastsTheDrainIsGivenBack(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	await(t, "all of it in the queue", func() bool {
-		n, err := rabbitnode.Shared(t).QueueLen(t.Context(), queue)
+		n, err := at.QueueLen(t.Context(), queue)
 		return err == nil && n == 10
 	})
 	again, _ := p.server(t, queue, rpc.ServerConfig{}, func(context.Context, *rpc.Incoming) (rpc.Reply, error) { return rpc.Reply{}, nil })
 	await(t, "all of it, again", func() bool { return again.Stat().Received == 10 })
 }
 
-func TestDeadCallersDelayNobodyOverRabbitMQ(t *testing.T) {
+func TestDeadCallersDelayNobodyOverABroker(t *testing.T) {
 	t.Parallel()
+	testbroker.Both(t, testDeadCallersDelayNobodyOverABroker)
+}
+
+func testDeadCallersDelayNobodyOverABroker(t *testing.T, at *testbroker.Broker) {
 	for name, ack := range map[string]rpc.Ack{"early": rpc.AckEarly, "late": rpc.AckLate} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, p := connect(t)
+			_, p := connect(t, at)
 			queue := newQueue(t, p)
 			s, _ := p.server(t, queue, rpc.ServerConfig{Ack: ack, Workers: 8}, echo)
 			c := p.client(t, rpc.Oslo{}, rpc.Layout{})
@@ -238,7 +255,7 @@ func TestDeadCallersDelayNobodyOverRabbitMQ(t *testing.T) {
 				t.Errorf("%+v", st)
 			}
 			await(t, "all requests acknowledged", func() bool { // which are sent together, a little later
-				n, err := rabbitnode.Shared(t).QueueLen(t.Context(), queue)
+				n, err := at.QueueLen(t.Context(), queue)
 				return err == nil && n == 0
 			})
 			// One of them was only late.

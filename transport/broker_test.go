@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
 	"github.com/wasmrouter/router/transport"
@@ -26,20 +29,9 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-// node starts a broker of the test's own.
-func node(t *testing.T) *rabbitnode.Node {
+func open(t *testing.T, at *testbroker.Broker, o transport.Options) *transport.Transport {
 	t.Helper()
-	n, err := rabbitnode.Start(testContext(t), rabbitnode.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(n.Stop)
-	return n
-}
-
-func open(t *testing.T, n *rabbitnode.Node, o transport.Options) *transport.Transport {
-	t.Helper()
-	tr, err := transport.Open("rabbit://"+n.Addr()+"/", o)
+	tr, err := transport.Open("rabbit://"+at.Addr()+"/", o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,14 +82,17 @@ func double(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
 // TestSixtyFourCallsUseTwoConnectionsOnEachSide: nothing is dialled before it is
 // needed, and one connection to send on and one to listen on are enough.
 func TestSixtyFourCallsUseTwoConnectionsOnEachSide(t *testing.T) {
+	testbroker.Both(t, testSixtyFourCallsUseTwoConnectionsOnEachSide)
+}
+
+func testSixtyFourCallsUseTwoConnectionsOnEachSide(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	n := node(t)
-	client, server := open(t, n, transport.Options{Name: "caller"}), open(t, n, transport.Options{Name: "callee"})
+	topic := rabbitnode.Queue(t)
+	client, server := open(t, at, transport.Options{Name: t.Name() + "/caller"}), open(t, at, transport.Options{Name: t.Name() + "/callee"})
 	expect := func(when string, want int) {
 		t.Helper()
-		if got, err := n.Connections(ctx); err != nil || got != want {
-			out, _ := n.Ctl(ctx, "list_connections", "name", "client_properties")
-			t.Errorf("%s: %d connections, want %d, %v\n%s", when, got, want, err, out)
+		if got, err := at.Connections(ctx, t.Name()+"/"); err != nil || got != want {
+			t.Errorf("%s: %d connections, want %d, %v", when, got, want, err)
 		}
 	}
 	expect("nothing was used yet", 0)
@@ -109,7 +104,7 @@ func TestSixtyFourCallsUseTwoConnectionsOnEachSide(t *testing.T) {
 	all := make(chan struct{})
 	var arrived sync.WaitGroup
 	arrived.Add(calls)
-	serve(ctx, t, server, "topic", map[string]rpc.Handler{"meet": func(ctx context.Context, _ *rpc.Incoming) (rpc.Reply, error) {
+	serve(ctx, t, server, topic, map[string]rpc.Handler{"meet": func(ctx context.Context, _ *rpc.Incoming) (rpc.Reply, error) {
 		arrived.Done()
 		select { // until all are running
 		case <-all:
@@ -118,7 +113,7 @@ func TestSixtyFourCallsUseTwoConnectionsOnEachSide(t *testing.T) {
 		return rpc.Reply{}, ctx.Err()
 	}})
 	expect("a server and its probe", 3)
-	remote := client.Remote(rpc.Target{Topic: "topic"})
+	remote := client.Remote(rpc.Target{Topic: topic})
 	results := make(chan error, calls)
 	for range calls {
 		go func() { results <- remote.Call(ctx, "meet", nil, nil) }()
@@ -134,20 +129,26 @@ func TestSixtyFourCallsUseTwoConnectionsOnEachSide(t *testing.T) {
 }
 
 func TestOperationsEndByTheirDeadlineWhateverTheBrokerDoes(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	testbroker.BothAlone(t, testOperationsEndByTheirDeadlineWhateverTheBrokerDoes)
+}
+
+func testOperationsEndByTheirDeadlineWhateverTheBrokerDoes(t *testing.T, at *testbroker.Broker) {
+	t.Parallel()
 	ctx := testContext(t)
-	n := node(t)
-	server := open(t, n, transport.Options{})
-	serve(ctx, t, server, "topic", map[string]rpc.Handler{"double": double})
-	before := open(t, n, transport.Options{})
-	target := rpc.Target{Topic: "topic"}
+	topic := rabbitnode.Queue(t)
+	server := open(t, at, transport.Options{})
+	serve(ctx, t, server, topic, map[string]rpc.Handler{"double": double})
+	before := open(t, at, transport.Options{})
+	target := rpc.Target{Topic: topic}
 	if err := before.Remote(target).Call(ctx, "double", nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.StopApp(ctx); err != nil {
+	if err := at.Down(ctx); err != nil {
 		t.Fatal(err)
 	}
 	none, two := 0, 2
-	for name, tr := range map[string]*transport.Transport{"had a connection": before, "has none yet": open(t, n, transport.Options{})} {
+	for name, tr := range map[string]*transport.Transport{"had a connection": before, "has none yet": open(t, at, transport.Options{})} {
 		operations := map[string]func(rpc.Remote, context.Context) error{
 			"call":   func(r rpc.Remote, ctx context.Context) error { return r.Call(ctx, "double", nil, nil) },
 			"cast":   func(r rpc.Remote, ctx context.Context) error { return r.Cast(ctx, "double", nil) },
@@ -175,7 +176,7 @@ func TestOperationsEndByTheirDeadlineWhateverTheBrokerDoes(t *testing.T) {
 	waiting := make(chan error, 2)
 	go func() { waiting <- before.Remote(target).Call(ctx, "double", map[string]any{"n": 1}, nil) }()
 	go func() { waiting <- before.Remote(target).Cast(ctx, "double", nil) }()
-	if err := n.StartApp(ctx); err != nil {
+	if err := at.Up(ctx); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -192,20 +193,33 @@ func TestOperationsEndByTheirDeadlineWhateverTheBrokerDoes(t *testing.T) {
 }
 
 func TestACastAfterTheFanoutExchangeVanishedArrives(t *testing.T) {
+	testbroker.Both(t, testACastAfterTheFanoutExchangeVanishedArrives)
+}
+
+func testACastAfterTheFanoutExchangeVanishedArrives(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	n := rabbitnode.Shared(t)
-	tr := open(t, n, transport.Options{Retry: new(int)})
-	remote := tr.Remote(rpc.Target{Topic: "topic"})
+	topic := rabbitnode.Queue(t)
+	tr := open(t, at, transport.Options{Retry: new(int)})
+	remote := tr.Remote(rpc.Target{Topic: topic})
 	got := make(chan string, 10)
 	handler := func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
 		got <- in.Method
 		return rpc.Reply{}, nil
 	}
-	serve(ctx, t, open(t, n, transport.Options{}), "topic", map[string]rpc.Handler{"one": handler, "two": handler})
+	serve(ctx, t, open(t, at, transport.Options{}), topic, map[string]rpc.Handler{"one": handler, "two": handler})
 	if err := remote.Fanout(ctx, "one", nil); err != nil || <-got != "one" {
 		t.Fatal(err)
 	}
-	if _, err := n.Eval(ctx, `rabbit_exchange:delete(rabbit_misc:r(<<"/">>, exchange, <<"topic_fanout">>), false, <<"test">>)`); err != nil {
+	conn, err := amqp091.Dial(at.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.ExchangeDelete(topic+"_fanout", false, false); err != nil {
 		t.Fatal(err)
 	}
 	// The exchange is declared anew, and tells that nobody is bound to it: no
@@ -213,17 +227,19 @@ func TestACastAfterTheFanoutExchangeVanishedArrives(t *testing.T) {
 	if err := remote.Fanout(ctx, "two", nil); !errors.Is(err, rpc.ErrNoListener) || errors.Is(err, router.ErrNoExchange) {
 		t.Errorf("%v", err)
 	}
-	serve(ctx, t, open(t, n, transport.Options{}), "topic", map[string]rpc.Handler{"two": handler})
+	serve(ctx, t, open(t, at, transport.Options{}), topic, map[string]rpc.Handler{"two": handler})
 	if err := remote.Fanout(ctx, "two", nil); err != nil || <-got != "two" {
 		t.Error(err)
 	}
 }
 
-func TestCloseEndsAndWaits(t *testing.T) {
+func TestCloseEndsAndWaits(t *testing.T) { testbroker.Both(t, testCloseEndsAndWaits) }
+
+func testCloseEndsAndWaits(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	n := node(t)
-	server, client := open(t, n, transport.Options{}), open(t, n, transport.Options{})
-	s, err := server.Server(rpc.Target{Topic: "topic"}, rpc.ServerConfig{})
+	topic := rabbitnode.Queue(t)
+	server, client := open(t, at, transport.Options{Name: t.Name() + "/callee"}), open(t, at, transport.Options{Name: t.Name() + "/caller"})
+	s, err := server.Server(rpc.Target{Topic: topic}, rpc.ServerConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +254,7 @@ func TestCloseEndsAndWaits(t *testing.T) {
 			return rpc.Result("done")
 		})
 	}()
-	remote := client.Remote(rpc.Target{Topic: "topic"})
+	remote := client.Remote(rpc.Target{Topic: topic})
 	for remote.Call(ctx, "probe", nil, nil) != nil {
 		if ctx.Err() != nil {
 			t.Fatal(context.Cause(ctx))
@@ -280,16 +296,19 @@ func TestCloseEndsAndWaits(t *testing.T) {
 	if err := remote.Call(ctx, "m", nil, nil); !errors.Is(err, rpc.ErrClosed) {
 		t.Errorf("call after close: %v", err)
 	}
-	if got, err := n.Connections(ctx); err != nil || got != 0 {
+	if got, err := at.Connections(ctx, t.Name()+"/"); err != nil || got != 0 {
 		t.Errorf("%d connections are left, %v", got, err)
 	}
 }
 
 func TestNotificationsOfBothVersionsArrive(t *testing.T) {
+	testbroker.Both(t, testNotificationsOfBothVersionsArrive)
+}
+
+func testNotificationsOfBothVersionsArrive(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	n := rabbitnode.Shared(t)
 	topic := rabbitnode.Queue(t)
-	sender := open(t, n, transport.Options{})
+	sender := open(t, at, transport.Options{})
 	flat, err := sender.NewClient(rpc.Oslo{Flat: true})
 	if err != nil {
 		t.Fatal(err)
@@ -304,7 +323,7 @@ func TestNotificationsOfBothVersionsArrive(t *testing.T) {
 		}
 	}
 	got := make(chan string, 10)
-	listening := open(t, n, transport.Options{})
+	listening := open(t, at, transport.Options{})
 	l, err := listening.NotificationListener(rpc.NotificationListenerConfig{
 		Targets: []rpc.NotificationTarget{{Topic: topic}}, DeadLetter: topic + ".dead",
 		Endpoints: []rpc.NotificationEndpoint{{
@@ -365,12 +384,13 @@ func (h *hook) Unpack(_ context.Context, p *rpc.Part) error {
 	return nil
 }
 
-func TestHooksAreAroundEveryFormat(t *testing.T) {
+func TestHooksAreAroundEveryFormat(t *testing.T) { testbroker.Both(t, testHooksAreAroundEveryFormat) }
+
+func testHooksAreAroundEveryFormat(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	n := rabbitnode.Shared(t)
 	topic := rabbitnode.Queue(t)
 	var h hook
-	tr := open(t, n, transport.Options{Hooks: rpc.Hooks{Context: &h}})
+	tr := open(t, at, transport.Options{Hooks: rpc.Hooks{Context: &h}})
 	serve(ctx, t, tr, topic, map[string]rpc.Handler{"double": double})
 	flat, err := tr.NewClient(rpc.Oslo{Flat: true})
 	if err != nil {

@@ -49,7 +49,7 @@ func TestABrokerOfItsOwn(t *testing.T) {
 	}}))
 	remote := client.Remote(rpc.Target{Exchange: exchange, Topic: topic})
 	connections := func() int {
-		n, err := node.Connections(t.Context())
+		n, err := node.Connections(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,16 +69,7 @@ func (n *Node) tool(ctx context.Context, stdin, path string, args ...string) (st
 // that tests which run beside each other on one node leave each other alone. It
 // returns how many there were.
 func (n *Node) CloseConnections(ctx context.Context, name, reason string) (int, error) {
-	out, err := n.Eval(ctx, fmt.Sprintf(`Named = fun(P) ->
-		case catch rabbit_networking:connection_info(P, [client_properties]) of
-			[{client_properties, L}] when is_list(L) -> case lists:keyfind(<<"connection_name">>, 1, L) of
-				{_, _, Name} -> string:prefix(Name, <<%q>>) =/= nomatch;
-				false -> false
-			end;
-			_ -> false
-		end
-	end,
-	length([catch rabbit_networking:close_connection(P, <<%q>>) || P <- rabbit_networking:connections(), Named(P)])`, name, reason))
+	out, err := n.Eval(ctx, named(name)+fmt.Sprintf("length([catch rabbit_networking:close_connection(P, <<%q>>) || P <- rabbit_networking:connections(), Named(P)])", reason))
 	if err != nil {
 		return 0, err
 	}
@@ -92,13 +83,28 @@ func (n *Node) CloseAllConnections(ctx context.Context, reason string) error {
 	return err
 }
 
-// Connections returns how many client connections are open.
-func (n *Node) Connections(ctx context.Context) (int, error) {
-	out, err := n.Eval(ctx, "length(rabbit_networking:connections())")
+// Connections returns how many client connections are open whose name begins with
+// name.
+func (n *Node) Connections(ctx context.Context, name string) (int, error) {
+	out, err := n.Eval(ctx, named(name)+"length([P || P <- rabbit_networking:connections(), Named(P)])")
 	if err != nil {
 		return 0, err
 	}
 	return strconv.Atoi(out)
+}
+
+// named is Erlang that defines Named, which reports whether the name of a connection
+// begins with name.
+func named(name string) string {
+	return fmt.Sprintf(`Named = fun(P) ->
+		Properties = case catch rabbit_networking:connection_info(P, [client_properties]) of
+			[{client_properties, L}] when is_list(L) -> L;
+			_ -> []
+		end,
+		Name = case lists:keyfind(<<"connection_name">>, 1, Properties) of {_, _, V} -> V; false -> <<>> end,
+		string:prefix(Name, <<%q>>) =/= nomatch
+	end,
+	`, name)
 }
 
 // StopApp stops the broker inside its virtual machine, as rabbitmqctl stop_app

@@ -159,7 +159,7 @@ func TestSharedIsOneNode(t *testing.T) {
 		t.Errorf("Eval of an exception = %v, want an error with its reason", err)
 	}
 	dial(t, a, Queue(t))
-	if c, err := a.Connections(t.Context()); err != nil || c < 1 {
+	if c, err := a.Connections(t.Context(), ""); err != nil || c < 1 {
 		t.Errorf("Connections = %d, %v", c, err)
 	}
 	if first, second := Queue(t, "x"), Queue(t, "x"); first == second {
