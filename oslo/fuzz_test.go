@@ -3,6 +3,7 @@ package oslo_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/wasmrouter/router/oslo"
@@ -89,6 +90,14 @@ func FuzzDecompress(f *testing.F) {
 		const limit = 1 << 12
 		if out, err := oslo.Decompress(compression, body, limit); err == nil && len(out) > limit {
 			t.Fatalf("%d bytes", len(out))
+		}
+		// Whatever was compressed comes back, within the limit and not beyond.
+		packed := oslo.Compress(body)
+		if out, err := oslo.Decompress(oslo.CompressionGzip, packed, len(body)); err != nil || !bytes.Equal(out, body) {
+			t.Errorf("%x came back as %x: %v", body, out, err)
+		}
+		if _, err := oslo.Decompress(oslo.CompressionGzip, packed, len(body)-1); len(body) > 0 && !errors.Is(err, oslo.ErrTooLarge) {
+			t.Errorf("%d bytes beyond the limit: %v", len(body), err)
 		}
 	})
 }
