@@ -89,8 +89,9 @@ func (l *listener) consume(ctx context.Context, c *conn) error {
 		}
 	}
 	s.dead.Store(true)
-	if !ch.IsClosed() {
-		// Deliveries that came meanwhile go back to the queue with it.
+	// Deliveries that came meanwhile go back to the queue with the channel, or with the
+	// connection if that ends now: a broker that is silent is not waited for twice.
+	if own := l.b.shared == nil; !ch.IsClosed() && (ctx.Err() == nil || !own) {
 		limit, cancel := context.WithTimeout(l.b.hardCtx, closeTimeout)
 		defer cancel()
 		_ = c.call(limit, ch.Close) // an error means that the connection is lost or stuck

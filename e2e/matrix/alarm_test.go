@@ -79,7 +79,7 @@ func TestF09AlarmAndMore(t *testing.T) {
 		eval(t, n, a.set)
 		awaitBlocked(tr)
 		if stop {
-			tr.Note("SIGTERM to the end, "+a.name, "%s of at most %s and 2 s to close", seconds(tr.Router.Terminate()), tr.Stop)
+			tr.Note("SIGTERM to the end, "+a.name, "%s with drain_timeout %s", seconds(tr.Router.Terminate()), tr.Stop)
 			nothingGone(tr)
 			tr.Router = harness.Launch(t, tr.Config)
 		} else {

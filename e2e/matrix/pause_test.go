@@ -41,7 +41,7 @@ func TestF07BrokerPaused(t *testing.T) {
 			time.Sleep(time.Until(begin.Add(lasting)))
 		}
 		if i > 0 {
-			tr.Note(fmt.Sprintf("SIGTERM to the end, noticed: %t", notice), "%s of at most %s and 2 s to close", seconds(tr.Router.Terminate()), tr.Stop)
+			tr.Note(fmt.Sprintf("SIGTERM to the end, noticed: %t", notice), "%s with drain_timeout %s", seconds(tr.Router.Terminate()), tr.Stop)
 		}
 		proceed(t, n)
 		if i > 0 {
@@ -78,7 +78,7 @@ func TestF07BrokerPausedInAWrite(t *testing.T) {
 	tr.Until(7)
 	tr.Struck("broker paused in a write, router stopped")
 	pause(t, n)
-	tr.Note("SIGTERM to the end", "%s of at most %s and 2 s to close", seconds(tr.Router.Terminate()), tr.Stop)
+	tr.Note("SIGTERM to the end", "%s with drain_timeout %s", seconds(tr.Router.Terminate()), tr.Stop)
 	proceed(t, n)
 	tr.Restart(time.Now())
 	tr.End()
