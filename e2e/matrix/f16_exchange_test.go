@@ -21,9 +21,9 @@ type pair struct {
 	rate  float64 // of the other before the fault
 }
 
-func newPair(t *testing.T, n *rabbitnode.Node) *pair {
+func newPair(t *testing.T, n *rabbitnode.Node, full int) *pair {
 	t.Helper()
-	seed, count := harness.Seed(t), harness.Messages(t, 4000)
+	seed, count := harness.Seed(t), harness.Messages(t, full)
 	p := &pair{
 		Trial: harness.NewTrial(t, n, harness.Load{Seed: seed, Count: count, Keys: 8, Pad: 64}),
 		other: harness.NewTrial(t, n, harness.Load{Seed: seed + 1, Count: count, Keys: 8, Pad: 64}),
@@ -83,7 +83,7 @@ const patient = `retry = { unroutable = true, max_attempts = 1000000, backoff = 
 // attempt costs a channel. The other route goes on as if nothing were.
 func TestF16ExchangeDeleted(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, rabbitnode.Shared(t))
+	p := newPair(t, rabbitnode.Shared(t), 1500)
 	p.x.declare()
 	p.begin("", patient, "prefetch = 1")
 	const faults = 3
@@ -108,7 +108,7 @@ func TestF16ExchangeDeleted(t *testing.T) {
 // letter that names it, and nothing else is.
 func TestF16ExchangeDeletedForGood(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, rabbitnode.Shared(t))
+	p := newPair(t, rabbitnode.Shared(t), 4000)
 	// Of the window in which the deletion falls nobody knows what the exchange took.
 	p.Letter, p.Window = true, harness.Prefetch
 	p.x.declare()
@@ -136,7 +136,7 @@ func TestF16ExchangeMissingAtTheStart(t *testing.T) {
 	for name, configured := range map[string]bool{"unknown": false, "in the configuration": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPair(t, rabbitnode.Shared(t))
+			p := newPair(t, rabbitnode.Shared(t), 4000)
 			more := ""
 			if configured {
 				more = fmt.Sprintf("[exchanges.%q]\ntype = \"direct\"\ndeclare = \"passive\"\n", p.x.name)
