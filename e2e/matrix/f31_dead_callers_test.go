@@ -36,29 +36,9 @@ func TestF31DeadCallers(t *testing.T) {
 			result := harness.NewResult(t, harness.Seed(t))
 			in, back := rabbitnode.Queue(t, "in"), rabbitnode.Queue(t, "back")
 			harness.Dial(t, n).Declare(in, back)
-			b, err := amqp.New(amqp.Config{URLs: []string{n.URL()}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
-				defer cancel()
-				if err := b.Close(ctx); err != nil {
-					t.Error(err)
-				}
-			})
-			serve(t, b, back)
-			client, err := rpc.NewClient(rpc.ClientConfig{
-				Sender: b.Sender("client"), Listener: b, Declare: b.Declare, Format: rpc.Oslo{}, Timeout: harness.Patience,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
-				defer cancel()
-				client.Close(ctx)
-			})
+			b := connect(t, n, "")
+			serve(t, b, back, echo)
+			client := caller(t, b)
 			p := harness.Start(t, harness.ConfigFile(t, n.URL(), fmt.Sprintf(`
 [filters.by_method]
 path = "stock:content-router"
@@ -122,8 +102,47 @@ order = "none"
 	}
 }
 
-// serve answers calls to a queue with their arguments until the test ends.
-func serve(t *testing.T, b *amqp.Broker, queue string) {
+// connect returns a connection of the test's own under a name.
+func connect(t *testing.T, n *rabbitnode.Node, name string) *amqp.Broker {
+	t.Helper()
+	b, err := amqp.New(amqp.Config{URLs: []string{n.URL()}, ConnectionName: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+		defer cancel()
+		if err := b.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// caller returns a client that waits for its replies as long as the test does.
+func caller(t *testing.T, b *amqp.Broker) *rpc.Client {
+	t.Helper()
+	client, err := rpc.NewClient(rpc.ClientConfig{
+		Sender: b.Sender("client"), Listener: b, Declare: b.Declare, Format: rpc.Oslo{}, Timeout: harness.Patience,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+		defer cancel()
+		client.Close(ctx)
+	})
+	return client
+}
+
+// echo answers a call with its arguments.
+func echo(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
+	return rpc.Reply{Payload: in.Payload}, nil
+}
+
+// serve answers calls to a queue until the test ends.
+func serve(t *testing.T, b *amqp.Broker, queue string, handler rpc.Handler) {
 	t.Helper()
 	s, err := rpc.NewServer(rpc.ServerConfig{Sender: b.Sender("server"), Listener: b, Format: rpc.Oslo{}, DrainTimeout: harness.Patience})
 	if err != nil {
@@ -132,9 +151,7 @@ func serve(t *testing.T, b *amqp.Broker, queue string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.Serve(ctx, []router.Source{{Queue: queue}}, func(_ context.Context, in *rpc.Incoming) (rpc.Reply, error) {
-			return rpc.Reply{Payload: in.Payload}, nil
-		})
+		ended <- s.Serve(ctx, []router.Source{{Queue: queue}}, handler)
 	}()
 	t.Cleanup(func() {
 		cancel()
