@@ -59,6 +59,7 @@ func TestTheBrokersBadDays(t *testing.T) {
 		{name: "connections are cut and dials refused", fault: func(f *broker.Faults) { f.RefuseDials(3); f.CutConnections(router) }, twice: 2 * each},
 		{name: "deliveries come twice", fault: func(f *broker.Faults) { f.DeliverTwice(2) }},
 		{name: "a frame is cut", fault: func(f *broker.Faults) { f.CutAfter(router, 100) }, twice: 2 * each},
+		{name: "nothing is read", fault: func(f *broker.Faults) { f.StallReads() }, resume: func(f *broker.Faults) { f.StallReads()() }},
 		{name: "publishers are blocked", fault: (*broker.Faults).Block, resume: (*broker.Faults).Unblock},
 	} {
 		t.Run(c.name, func(t *testing.T) {
