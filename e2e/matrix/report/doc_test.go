@@ -44,6 +44,9 @@ func TestRowsAndTestsFit(t *testing.T) {
 		if r.number != i+1 {
 			t.Errorf("row %d has number %d", i+1, r.number)
 		}
+		if len(tests[r.number]) == 0 {
+			t.Errorf("row %d (%s) has no test", r.number, r.fault)
+		}
 	}
 }
 
