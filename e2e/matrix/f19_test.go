@@ -219,7 +219,8 @@ send = ["queue:%s"]
 	result.Faults["undecodable message"], result.InFlow, result.Window = len(poison), len(poison), 2*harness.Prefetch
 	result.Note("connections lost", "%d", losses)
 	// A quorum queue does not keep the places of what it delivers again (RabbitMQ 3.10).
-	result.Note("out of order", "%d, not promised", result.Disordered)
+	result.Mixed = true
+	result.Note("out of order with a delivery limit", "%d, not promised", result.Disordered)
 	judged := result.Report
 	judged.Disordered = 0
 	for _, line := range judged.Check(result.Window * len(poison)) {
