@@ -16,6 +16,13 @@ import (
 // nearly due. While the broker has blocked the connection it gets no nearer.
 const confirmTick = 100 * time.Millisecond
 
+// maxRefusals is how many publishes in a row a channel may refuse before another is
+// tried. A channel of RabbitMQ 3.10 to which a quorum queue's leader was lost may refuse
+// for ever what a new one takes.
+const maxRefusals = 5
+
+var errRefuses = fmt.Errorf("the broker has refused %d publishes in a row on it", maxRefusals)
+
 // link is a channel in confirm mode: what the pool holds. One sender at a time
 // publishes on it. Its goroutine settles the publishes in their order.
 type link struct {
@@ -167,6 +174,18 @@ func (l *link) idle() bool {
 	return l.n == 0 && !l.dead
 }
 
+// closeIfLast has the link take no further publish if one at most is in flight, and
+// reports whether that is so.
+func (l *link) closeIfLast() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n > 1 {
+		return false
+	}
+	l.dead = true
+	return true
+}
+
 // ask has the link end; what is in flight is settled as unconfirmed.
 func (l *link) ask() { l.killOnce.Do(func() { close(l.stop) }) }
 
@@ -203,6 +222,7 @@ func (l *link) settleAll() error {
 	timeout := l.b.cfg.ConfirmTimeout
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
+	refusals := 0
 	for {
 		p := l.first()
 		if p == nil {
@@ -245,7 +265,14 @@ func (l *link) settleAll() error {
 		case !acked:
 			err = fmt.Errorf("%w: %s", router.ErrNacked, where(p.exchange, p.key))
 		}
+		if refusals++; acked {
+			refusals = 0
+		}
+		last := refusals >= maxRefusals && l.closeIfLast()
 		l.settle(p, err)
+		if last {
+			return errRefuses
+		}
 	}
 }
 

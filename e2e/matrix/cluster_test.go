@@ -36,6 +36,11 @@ func newCluster(t *testing.T, stages int) *cluster {
 	}
 	load := harness.Load{Seed: harness.Seed(t), Count: harness.Messages(t, 1000*stages), Keys: 7, Pad: 200}
 	c.trial = harness.NewStaged(t, c.Nodes[0], load, stages)
+	for _, queue := range []string{c.trial.In, c.trial.Out} {
+		if err := c.AwaitMembers(t.Context(), queue); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// RabbitMQ refuses what it is given while a queue has no leader, so that attempts
 	// and their pauses must last longer than an election.
 	c.trial.Broker = "heartbeat = \"1s\"\ndial_timeout = \"2s\"\nconfirm_timeout = \"10s\"\n"

@@ -112,6 +112,27 @@ func (c *Cluster) AwaitWhole(ctx context.Context) error {
 	})
 }
 
+// AwaitMembers returns when each node has a living member of a quorum queue. A majority
+// is enough to declare one, and the rest of it may come later.
+func (c *Cluster) AwaitMembers(ctx context.Context, queue string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		online, err := c.Nodes[0].Eval(ctx, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<%q>>)),
+	[{online, L}] = rabbit_quorum_queue:info(Q, [online]), length(L)`, queue))
+		if err == nil && online == strconv.Itoa(len(c.Nodes)) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("queue %s has %q living members of %d: %w", queue, online, len(c.Nodes), errors.Join(err, context.Cause(ctx)))
+		case <-tick.C:
+		}
+	}
+}
+
 // Leader returns the node that leads a quorum queue of the default virtual host, as
 // witness, one of the nodes, has it.
 func (c *Cluster) Leader(ctx context.Context, witness *Node, queue string) (*Node, error) {

@@ -33,6 +33,9 @@ func TestClusterKeepsWhatAMajorityHas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := c.AwaitMembers(t.Context(), queue); err != nil {
+		t.Fatal(err)
+	}
 	dc, err := ch.PublishWithDeferredConfirm("", queue, true, false, amqp091.Publishing{DeliveryMode: 2, Body: []byte("kept")})
 	if err != nil || !dc.Wait() {
 		t.Fatalf("publish: %v", err)
@@ -55,9 +58,10 @@ func TestClusterKeepsWhatAMajorityHas(t *testing.T) {
 		next, err := c.Leader(t.Context(), c.Nodes[1], queue)
 		return err == nil && next != leader
 	})
-	if n, err := c.Nodes[2].QueueLen(t.Context(), queue); err != nil || n != 1 {
-		t.Errorf("with two nodes of three QueueLen = %d, %v", n, err)
-	}
+	await(t, "QueueLen to be 1 with two nodes of three", func() bool { // once the new leader is known everywhere
+		n, err := c.Nodes[2].QueueLen(t.Context(), queue)
+		return err == nil && n == 1
+	})
 	c.Mend(leader)
 	if err := c.AwaitWhole(t.Context()); err != nil {
 		t.Fatal(err)
