@@ -45,7 +45,7 @@ func testOnlyTheCulpritOfAChannelExceptionFails(t *testing.T, at *testbroker.Bro
 		setUp  func(t *testing.T, ch *amqp091.Channel, name string)
 		want   error
 		words  string
-		serial bool // found only when published alone
+		serial bool // found for certain only when published alone
 	}{
 		{
 			name:  "missing exchange",
@@ -145,7 +145,8 @@ func testOnlyTheCulpritOfAChannelExceptionFails(t *testing.T, at *testbroker.Bro
 					t.Errorf("message %d got %v", i, e.err)
 				}
 			}
-			if tt.serial != (all[10].tries > 1) {
+			// Whether something else was under way with the culprit is up to the broker.
+			if !tt.serial && all[10].tries > 1 {
 				t.Errorf("the culprit took %d tries", all[10].tries)
 			}
 		})
