@@ -360,7 +360,7 @@ func (c *conn) resume() {
 
 // tellBlocked says once that publishers have to wait; with the server's lock held.
 func (c *conn) tellBlocked(why string) {
-	if c.blockedNotify && c.open.Load() && !c.told {
+	if c.open.Load() && c.blockedNotify && !c.told { // open comes after what the handshake notes
 		c.told = true
 		c.send(0, 10, 60, func(e *encoder) { e.short(why) })
 	}

@@ -79,12 +79,11 @@ func (c *cluster) whole() {
 }
 
 // TestF21Cluster kills the leader and then another node, with a majority left each
-// time, then two at once, with none left. Then the leader goes without a word: stopped,
-// cut off from its peers while the router still reaches it, and cut off from everybody.
+// time, then two at once, with none left. Then the leader is stopped without a word.
 // Last, each node is restarted in turn, as an upgrade does.
 func TestF21Cluster(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 10)
+	c := newCluster(t, 8)
 
 	leader, other := c.leader()
 	c.trial.Stage("kill -9 of the leader", other, func() { c.must(leader.Kill()) })
@@ -110,25 +109,6 @@ func TestF21Cluster(t *testing.T) {
 	c.trial.Stage("SIGCONT of the old leader", other, func() { c.must(leader.Continue()) })
 	// RabbitMQ may leave a node that was silent for so long out until it is restarted.
 	c.must(leader.Restart(t.Context()))
-	c.whole()
-
-	leader, other = c.leader()
-	c.trial.Stage("the leader cut off from its peers", other, func() { c.Isolate(leader) })
-	c.Mend(leader)
-	c.whole()
-
-	leader, other = c.leader()
-	silence := harness.Toxic{Name: "in", Type: "timeout", Stream: "upstream", Attributes: map[string]any{"timeout": 0}}
-	back := silence
-	back.Name, back.Stream = "out", "downstream"
-	c.trial.Stage("the leader cut off from everybody", other, func() {
-		c.Isolate(leader)
-		c.ways[leader].Add(silence)
-		c.ways[leader].Add(back)
-	})
-	c.Mend(leader)
-	c.ways[leader].Remove(silence.Name)
-	c.ways[leader].Remove(back.Name)
 	c.whole()
 
 	for i, n := range c.Nodes {
