@@ -27,13 +27,15 @@ func NewStaged(t *testing.T, n *rabbitnode.Node, load Load, stages int) *Staged 
 	return &Staged{Trial: newTrial(t, n, load, quorum), stages: stages}
 }
 
-var quorum = amqp091.Table{"x-queue-type": "quorum"}
+// Without a single active consumer a quorum queue gives its next consumer later messages
+// before those that the last one had.
+var quorum = amqp091.Table{"x-queue-type": "quorum", "x-single-active-consumer": true}
 
 // Begin is [Trial.Begin] with the queues in the configuration.
 func (s *Staged) Begin(url string, more ...string) {
 	s.T.Helper()
 	for _, q := range []string{s.In, s.Out, s.Dead} {
-		more = append(more, fmt.Sprintf("[queues.%q]\ntype = \"quorum\"", q))
+		more = append(more, fmt.Sprintf("[queues.%q]\ntype = \"quorum\"\narguments = { x-single-active-consumer = true }", q))
 	}
 	s.Trial.Begin(url, more...)
 }
