@@ -14,18 +14,8 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/wasmrouter/router/app"
+	"github.com/wasmrouter/router/internal/testkit"
 )
-
-// freeAddress returns an address of this machine that nobody listened to just now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 func embeddedRouter(t *testing.T, address, heartbeat string) string {
 	t.Helper()
@@ -52,7 +42,7 @@ listen = "127.0.0.1:0"
 // TestARouterThatIsItsOwnBroker routes messages with nothing else running, and keeps
 // them over a reload that connects anew.
 func TestARouterThatIsItsOwnBroker(t *testing.T) {
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	path := filepath.Join(t.TempDir(), "router.toml")
 	write := func(heartbeat string) {
 		t.Helper()

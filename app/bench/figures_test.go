@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"github.com/wasmrouter/router/amqp/bareloop"
 	"github.com/wasmrouter/router/app"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testkit"
 )
 
 // Filters as router.toml names them.
@@ -96,7 +96,7 @@ func BenchmarkStart(b *testing.B) {
 // 5 filters and prefetch 256, after 10,000 messages went through.
 func BenchmarkResident(b *testing.B) {
 	prefix := rabbitnode.Queue(b)
-	admin := freeAddress(b)
+	admin := testkit.FreeAddress(b)
 	path := write(b, prefix, admin, 10, contentRouter, contentRouter, contentRouter, contentRouter, contentRouter)
 	bin := build(b)
 	for b.Loop() {
@@ -142,16 +142,6 @@ func end(b *testing.B, cmd *exec.Cmd) {
 	if err := cmd.Wait(); err != nil {
 		b.Error(err)
 	}
-}
-
-func freeAddress(b *testing.B) string {
-	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // waitReady returns when the router with that admin listener is ready.
@@ -221,7 +211,7 @@ func BenchmarkRoutes(b *testing.B) {
 	bin := build(b)
 	for _, routes := range []int{1, 1000} {
 		b.Run(fmt.Sprint(routes), func(b *testing.B) {
-			prefix, admin := rabbitnode.Queue(b), freeAddress(b)
+			prefix, admin := rabbitnode.Queue(b), testkit.FreeAddress(b)
 			cmd := run(b, bin, write(b, prefix, admin, routes, contentRouter), admin)
 			url := rabbitnode.Shared(b).URL()
 			var used time.Duration

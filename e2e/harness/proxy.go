@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/wasmrouter/router/internal/testkit"
 )
 
 // Proxy is a way from a router to a broker on which things go wrong: Toxiproxy,
@@ -70,7 +72,7 @@ func NewProxy(t *testing.T, addr string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := freeAddr(t)
+	api := testkit.FreeAddress(t)
 	host, port, _ := net.SplitHostPort(api)
 	cmd := exec.Command(path, "-host", host, "-port", port)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -81,7 +83,7 @@ func NewProxy(t *testing.T, addr string) *Proxy {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	p := &Proxy{t: t, api: "http://" + api, addr: freeAddr(t)}
+	p := &Proxy{t: t, api: "http://" + api, addr: testkit.FreeAddress(t)}
 	Await(t, "Toxiproxy", func() (bool, string) {
 		err := p.call(http.MethodPost, "/proxies", map[string]any{"name": "broker", "listen": p.addr, "upstream": addr, "enabled": true})
 		return err == nil, fmt.Sprint(err)
@@ -143,15 +145,4 @@ func (p *Proxy) call(method, path string, body any) error {
 		return fmt.Errorf("Toxiproxy: %s %s: %d %s", method, path, resp.StatusCode, text)
 	}
 	return nil
-}
-
-// freeAddr returns a loopback address on which nobody listens.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

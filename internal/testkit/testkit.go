@@ -4,6 +4,7 @@ package testkit
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,4 +50,15 @@ func Await(tb testing.TB, patience time.Duration, what string, done func() (bool
 		}
 		<-tick.C
 	}
+}
+
+// FreeAddress returns an address of this machine that nobody listened to just now.
+func FreeAddress(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
