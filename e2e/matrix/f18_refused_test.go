@@ -52,9 +52,10 @@ func TestF18DeclaredDifferentlyAtTheStart(t *testing.T) {
 }
 
 // A queue is made anew with other properties while the router listens to it, and the
-// connection that declares all queues is cut. That route stands still and says why;
-// the others go on, over the connections that they have; and when somebody deletes
-// the queue it is declared as it should be.
+// connection that declares all queues is cut, and the route's own: RabbitMQ may have
+// moved its consumer to the new queue without a word. That route stands still and
+// says why; the others go on, over the connections that they have; and when somebody
+// deletes the queue it is declared as it should be.
 func TestF18DeclaredDifferentlyUnderWay(t *testing.T) {
 	t.Parallel()
 	n := rabbitnode.Shared(t)
@@ -77,8 +78,10 @@ func TestF18DeclaredDifferentlyUnderWay(t *testing.T) {
 			{new, _} = rabbit_amqqueue:declare(R, true, false, [{<<"x-max-length">>, long, 500}], none, <<"test">>), ok`, idle))
 		return err == nil, fmt.Sprint(err)
 	})
-	if closed, err := n.CloseConnections(t.Context(), name+"/send", "fault"); err != nil || closed != 1 {
-		t.Fatalf("%d connections closed, %v", closed, err)
+	for _, purpose := range []string{"/send", "/listen " + idle} {
+		if closed, err := n.CloseConnections(t.Context(), name+purpose, "fault"); err != nil || closed != 1 {
+			t.Fatalf("%d connections%s closed, %v", closed, purpose, err)
+		}
 	}
 	for _, reason := range []string{"route idle: not consuming queue " + idle + `: queue \"`, "broker: not all of the topology is there: queue"} {
 		p.Router.AwaitUnready(reason)
@@ -86,8 +89,8 @@ func TestF18DeclaredDifferentlyUnderWay(t *testing.T) {
 	p.Router.AwaitUnready(idle + `\" exists with other properties: x-max-length is 500`)
 	harness.AwaitEmpty(t, n, p.other.In)
 	harness.AwaitEmpty(t, n, p.In)
-	if got := p.Router.Metric("router_amqp_reconnects_total"); got != 1 {
-		t.Errorf("%v connections were made again, want the one that was closed", got)
+	if got := p.Router.Metric("router_amqp_reconnects_total"); got > 2 {
+		t.Errorf("%v connections were made again, want no others than the two that were closed", got)
 	}
 	if _, err := c.Ch.QueueDelete(idle, false, false, false); err != nil {
 		t.Fatal(err)
