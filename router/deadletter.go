@@ -81,6 +81,7 @@ func (l *lane) deadLetter(f *flight, fail *failure) {
 		return
 	}
 	l.route.stat.deadLettered(fail.reason)
+	f.outcome.Loss, f.outcome.Err = fail.loss(), fail.err
 	if !f.arrived() { // else somebody has it, and may answer
 		l.mourn(f, fail.loss())
 	}

@@ -20,6 +20,8 @@ type flight struct {
 	due      time.Time
 	letter   *letter // of a flight whose only output is its dead letter
 	forward  verdict // what the flight counts as when all went well
+	trace    Trace   // nil when nobody follows the message
+	outcome  Outcome // of which finish completes Verdict and Attempts
 }
 
 // output is one message to one target.
@@ -33,6 +35,7 @@ type output struct {
 	done   bool // with the broker
 	final  bool // err cannot be mended by sending again
 	unfit  bool // the Sender itself refused it
+	nth    int
 	err    error
 }
 
@@ -94,8 +97,23 @@ func (f *flight) clearOutputs() {
 	f.outputs = f.outputs[:0]
 }
 
+// outgoing returns what is to be published: of a message that is followed, an
+// envelope of this output's own, which the trace may mark.
+func (o *output) outgoing() *Envelope {
+	trace := o.flight.trace
+	if trace == nil {
+		return o.env
+	}
+	own := o.env.Clone()
+	trace.Sending(o.nth, o.target, &own)
+	return &own
+}
+
 // Settle implements Receipt.
 func (o *output) Settle(err error) {
+	if trace := o.flight.trace; trace != nil {
+		trace.Sent(o.nth, err)
+	}
 	if err != nil {
 		o.fail(err)
 	} else {
@@ -115,6 +133,9 @@ func (o *output) Settle(err error) {
 
 // unsent notes that Send returned err.
 func (o *output) unsent(err error) {
+	if trace := o.flight.trace; trace != nil {
+		trace.Sent(o.nth, err)
+	}
 	if errors.Is(err, ErrUnsendable) {
 		o.unfit = true
 	} else if o.flight.lane.broken.Load() {
@@ -239,6 +260,12 @@ func (f *flight) finish(v verdict) {
 	st.settled[v].Add(1)
 	st.inflight.Add(-1)
 	st.duration.Observe(time.Since(f.delivery.Envelope.Origin.Received))
+	if f.trace != nil {
+		f.outcome.Verdict, f.outcome.Attempts = VerdictNames[v], f.attempts
+		f.trace.Done(f.outcome)
+		f.trace = nil
+	}
+	f.outcome = Outcome{}
 	f.clearOutputs()
 	if cap(f.outputs) > keptOutputs {
 		f.outputs = nil

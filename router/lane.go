@@ -202,6 +202,9 @@ func (l *lane) begin(work context.Context, d *Delivery) {
 	f := newFlight(l, d, l.seq)
 	stripRouterHeaders(&d.Envelope)
 	l.route.stat.inflight.Add(1)
+	if t := l.route.cfg.Tracer; t != nil {
+		f.trace = t.Trace(l.route.cfg.Name, &d.Envelope)
+	}
 	l.attempt(work, f)
 }
 
@@ -229,6 +232,7 @@ func (l *lane) attempt(work context.Context, f *flight) {
 		return
 	}
 	if len(f.outputs) == 0 {
+		f.outcome.Loss = l.said
 		l.mourn(f, l.said)
 		f.ack(verdictDrop)
 		return
@@ -247,8 +251,8 @@ func (l *lane) send(f *flight) {
 			f.pending.Add(-1)
 			continue
 		}
-		o.err = nil
-		if err := l.sender.Send(l.sending, o.target, o.env, o); err != nil {
+		o.err, o.nth = nil, i
+		if err := l.sender.Send(l.sending, o.target, o.outgoing(), o); err != nil {
 			o.unsent(err)
 			f.pending.Add(-1)
 		}
@@ -277,6 +281,7 @@ func (l *lane) fail(work context.Context, f *flight, fail *failure) {
 	}
 	switch fail.policy {
 	case PolicyDrop:
+		f.outcome.Loss, f.outcome.Err = fail.loss(), fail.err
 		l.mourn(f, fail.loss())
 		f.ack(verdictDrop)
 	case PolicyRetry:
@@ -312,6 +317,7 @@ func (l *lane) collect(work context.Context) {
 func (l *lane) sendFailed(f *flight) {
 	final, transient := f.errs()
 	if transient == nil && l.route.cfg.Unroutable == PolicyDrop && f.unroutable() {
+		f.outcome.Loss.Reason, f.outcome.Err = ReasonUnroutable, final
 		f.ack(verdictDrop)
 		return
 	}

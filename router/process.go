@@ -143,7 +143,7 @@ func (l *lane) stage(ctx context.Context, stage Stage, env *Envelope, d *Decisio
 // that the message may pass by is not waited for.
 func (l *lane) filter(work context.Context, i int, stage Stage, env *Envelope, d *Decision) error {
 	for {
-		err := l.filters[i].Run(work, stage, env, d)
+		err := l.step(work, i, stage, env, d)
 		if err == nil {
 			return nil
 		}
@@ -155,6 +155,21 @@ func (l *lane) filter(work context.Context, i int, stage Stage, env *Envelope, d
 			return errLeave
 		}
 	}
+}
+
+// step has one filter look at the message once, and the message's trace if there
+// is one.
+func (l *lane) step(work context.Context, i int, stage Stage, env *Envelope, d *Decision) error {
+	trace := l.now.trace
+	if trace == nil {
+		return l.filters[i].Run(work, stage, env, d)
+	}
+	began := time.Now()
+	err := l.filters[i].Run(work, stage, env, d)
+	trace.Filtered(Step{
+		Filter: l.route.cfg.Filters[i].Source.Name(), Stage: stage, Began: began, Took: time.Since(began), Decision: d, Err: err,
+	})
+	return err
 }
 
 // errLeave: the lane stopped waiting for a filter, the message stays with the

@@ -91,6 +91,7 @@ type RouteConfig struct {
 	DedupWindow int // remembered deliveries, 0 is none
 	DedupTTL    time.Duration
 
+	Tracer    Tracer // nil follows no message
 	Listener  Listener
 	NewSender func(name string) Sender
 	Logger    *slog.Logger
