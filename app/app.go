@@ -43,6 +43,7 @@ type Options struct {
 type App struct {
 	opts   Options
 	log    *slog.Logger
+	phase  func(Phase) // is told of each; may be nil
 	level  *slog.LevelVar
 	host   *wasmhost.Host
 	admin  *admin.Server // nil when it is off
@@ -221,6 +222,7 @@ func (a *App) Start(ctx context.Context) error {
 		r.start(a.log)
 	}
 	a.state = started
+	a.enters(Running)
 	a.log.Info("started", "routes", len(t.cfg.Routes), "filters", len(t.filters))
 	return nil
 }
@@ -266,6 +268,7 @@ func (a *App) Stop(ctx context.Context) error {
 	if t := a.table.Load(); t != nil {
 		began := time.Now()
 		if before == started {
+			a.enters(Stopping)
 			a.log.Info("stopping", "drain_timeout", t.cfg.Process.DrainTimeout.String())
 		}
 		if err := t.stop(ctx); err != nil {

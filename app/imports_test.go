@@ -23,7 +23,7 @@ var (
 		"amqp":   2, "wasmhost": 2, "oslo": 2, "rpc": 2, "admin": 2, "telemetry": 2,
 		"app": 3, "transport": 3,
 		"cmd": 4,
-		"e2e": 5,
+		"e2e": 5, "deploy": 5, "examples": 5,
 	}
 	beside = map[string][]string{
 		"app":          {"transport"}, // whose calls its benchmark measures
@@ -49,6 +49,7 @@ var (
 		"github.com/invopop/jsonschema":       {"internal/gen"},
 		"github.com/prometheus/client_golang": {"telemetry", "admin"},
 		"github.com/google/uuid":              {"router", "amqp", "rpc", "oslo", "app", "cmd"},
+		"github.com/coreos/go-systemd/v22":    {"app"},
 		"go.uber.org/goleak":                  {"internal/rabbitnode"},
 		"golang.org/x":                        {"amqp", "wasmhost", "router", "rpc", "admin", "telemetry", "app", "cmd", "config", "pool", "waiter", "internal/rabbitnode"},
 	}

@@ -43,6 +43,8 @@ func (a *App) Reload(ctx context.Context) (err error) {
 	case stopped:
 		return ErrStopped
 	}
+	a.enters(Reloading)
+	defer a.enters(Running)
 	began := time.Now()
 	old := a.table.Load()
 	next, broker, err := a.prepare(ctx, old)

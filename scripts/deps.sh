@@ -4,7 +4,8 @@
 #   scripts/deps.sh demo    a RabbitMQ server
 #   scripts/deps.sh test    that, compilers for filters in C, Rust and
 #                           AssemblyScript, WebAssembly tools, oslo.messaging,
-#                           AMQP clients of Python and Node.js
+#                           AMQP clients of Python and Node.js, what checks
+#                           a systemd unit
 #
 # Installing rabbitmq-server on Debian starts a broker on port 5672 for the
 # whole machine; this script keeps it from starting.
@@ -45,6 +46,7 @@ compilers() {
 	node assemblyscript@0.27.37 tool asc
 	node amqplib@0.10.9 has_module amqplib
 	need python3-oslo.messaging /usr/bin/python3 -c 'import oslo_messaging'
+	need systemd tool systemd-analyze # checks the unit file
 	need python3-pika /usr/bin/python3 -c 'import pika'
 }
 for job in "$@"; do

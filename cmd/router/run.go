@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wasmrouter/router/app"
+	"github.com/wasmrouter/router/app/systemd"
 	"github.com/wasmrouter/router/config"
 )
 
@@ -30,7 +32,12 @@ consuming, finishes what is in hand within process.drain_timeout, and leaves the
 rest to the broker. A second signal stops at once.
 
 SIGHUP reloads the configuration: routes that did not change keep their
-consumers, and a configuration with any error changes nothing.`,
+consumers, and a configuration with any error changes nothing.
+
+Under systemd it reports when it is ready, reloading and stopping, what it lacks,
+and that it lives.`,
+		Example: `  router run -c router.toml
+  router run -c router.toml --log-level debug --admin 127.0.0.1:0`,
 		Args: noArguments,
 	}
 	configFlag(cmd, &opts.ConfigPath)
@@ -59,7 +66,11 @@ func run(ctx context.Context, opts app.Options) error {
 	case err != nil:
 		return err
 	}
-	err = a.Start(ctx)
+	reported, err := tellManager(ctx, a)
+	defer reported()
+	if err == nil {
+		err = a.Start(ctx)
+	}
 	if ctx.Err() != nil {
 		err = nil
 	}
@@ -74,6 +85,21 @@ func run(ctx context.Context, opts app.Options) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.DrainTimeout()+closeTimeout)
 	defer cancel()
 	return failed(errors.Join(err, a.Stop(stop)))
+}
+
+// tellManager tells the service manager about a, until the function that it returns is
+// called.
+func tellManager(ctx context.Context, a *app.App) (end func(), err error) {
+	service, err := systemd.New(a.Logger())
+	if service == nil {
+		return func() {}, err
+	}
+	a.Observe(service.Phase)
+	// The watchdog wants to hear from a router that drains, too.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { service.Run(ctx, a.Status) })
+	return func() { cancel(); running.Wait() }, nil
 }
 
 func newCheck() *cobra.Command {

@@ -48,13 +48,14 @@ func launch(t *testing.T, config string) *process {
 	return launchIn(t, t.TempDir(), config)
 }
 
-// launchIn starts `router run` with a configuration in dir.
-func launchIn(t *testing.T, dir, config string) *process {
+// launchIn starts `router run` with a configuration in dir, and with further
+// variables of the environment.
+func launchIn(t *testing.T, dir, config string, env ...string) *process {
 	t.Helper()
 	p := &process{t: t, path: filepath.Join(dir, "router.toml"), lines: make(chan string, 1000)}
 	p.write(config)
 	p.cmd = exec.Command(filepath.Join(binDir, "router"), "run", "-c", p.path, "--admin", "127.0.0.1:0")
-	p.cmd.Env = environment()
+	p.cmd.Env = append(environment(), env...)
 	out, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
