@@ -89,7 +89,7 @@ func full() admin.Config {
 
 func TestTheConsoleIsForEverybodyAndSaysNothing(t *testing.T) {
 	cfg := full()
-	cfg.Token, cfg.API = "s3cret", map[string]func() any{"status": func() any { return "status" }}
+	cfg.Token, cfg.Endpoints = "s3cret", []admin.Endpoint{admin.Get("status", func() any { return "status" })}
 	s := start(t, cfg)
 	for _, path := range []string{"/console/", "/console/console.js", "/console/console.css", "/console/icon.svg"} {
 		resp, err := http.Get("http://" + s.Addr() + path)
@@ -120,7 +120,7 @@ func TestTheConsoleIsForEverybodyAndSaysNothing(t *testing.T) {
 func TestWhatTheAPIHasNotIsNotFound(t *testing.T) {
 	cfg := full()
 	var held any
-	cfg.API = map[string]func() any{"broker": func() any { return held }}
+	cfg.Endpoints = []admin.Endpoint{admin.Get("broker", func() any { return held })}
 	s := start(t, cfg)
 	if a := ask(t, s, "GET", "/api/broker"); a.Code != http.StatusNotFound || !strings.Contains(a.Body, "no broker of its own") {
 		t.Errorf("no broker: %+v", a)
@@ -192,6 +192,8 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/debug/vars", 404, 404},
 		{"POST", "/-/reload", 200, 404},
 		{"GET", "/-/reload", 405, 404},
+		{"POST", "/api/reload", 200, 404},
+		{"GET", "/api/openapi.yaml", 200, 200},
 		{"GET", "/", 302, 302},
 		{"GET", "/console/", 200, 200},
 		{"POST", "/console/", 405, 405},
@@ -320,16 +322,28 @@ func TestWebPagesCannotReload(t *testing.T) {
 	for _, header := range [][]string{
 		{"Origin", "http://evil.example"},
 		{"Origin", "null"},
-		{"Origin", "http://" + s.Addr()},
+		{"Origin", "http://" + s.Addr() + ".evil.example"},
 		{"Sec-Fetch-Site", "cross-site"},
+		{"Sec-Fetch-Site", "same-site"}, // another port of this machine
+		{"Origin", "http://" + s.Addr(), "Sec-Fetch-Site", "cross-site"},
+		{"Origin", "http://evil.example", "Host", "evil.example"}, // a name made to lead here
 	} {
-		if got := ask(t, s, "POST", "/-/reload", header...).Code; got != 403 {
+		if got := ask(t, s, "POST", "/-/reload", header...).Code; got != 403 && got != 421 {
 			t.Errorf("%q: %d", header, got)
 		}
 	}
 	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200} {
 		if got := ask(t, s, "GET", "/debug/pprof/", "Sec-Fetch-Site", site).Code; got != want {
 			t.Errorf("a profile for a page, %s: %d, want %d", site, got, want)
+		}
+	}
+	console := start(t, full())
+	for _, header := range [][]string{
+		{"Origin", "http://" + console.Addr(), "Sec-Fetch-Site", "same-origin"},
+		{"Origin", "http://" + console.Addr()}, // as of a browser that does not know the other
+	} {
+		if got := ask(t, console, "POST", "/-/reload", header...).Code; got != 200 {
+			t.Errorf("the console with %q: %d", header, got)
 		}
 	}
 }

@@ -1,5 +1,6 @@
 // Package admin serves what an operator asks a running router: whether it
-// lives and is ready, its metrics, its profiles, and to reload.
+// lives and is ready, its metrics, its profiles, to reload, and whatever else of
+// an API there is to it.
 //
 // The listener is meant for loopback. Any other address needs a token, and
 // with a token everything but the two health checks asks for it. Requests that
@@ -42,9 +43,10 @@ type Config struct {
 	Health  func() bool                       // whether the process works; nil is always
 	Ready   func() (ready bool, why []string) // with reasons if not; nil is always
 	Metrics http.Handler                      // GET /metrics
-	Reload  func(context.Context) error       // POST /-/reload; one at a time, not ended by the client's leaving
-	API     map[string]func() any             // GET /api/NAME, as JSON; nil is what is not there
+	Reload  func(context.Context) error       // POST /api/reload; one at a time, not ended by the client's leaving
 	Logger  *slog.Logger                      // nil logs nothing
+
+	Endpoints []Endpoint // the rest of the API
 }
 
 func (c *Config) defaults() {

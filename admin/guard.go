@@ -43,7 +43,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("WWW-Authenticate", "Bearer")
 		http.Error(w, "a token is required: Authorization: Bearer TOKEN", http.StatusUnauthorized)
 	case fromBrowser(r):
-		http.Error(w, "requests from web pages are refused", http.StatusForbidden)
+		http.Error(w, "requests from web pages of others are refused", http.StatusForbidden)
 	default:
 		g.next.ServeHTTP(w, r)
 	}
@@ -76,13 +76,17 @@ func (g *guard) knowsHost(hostport string) bool {
 	return err == nil || g.host != "" && strings.EqualFold(host, g.host)
 }
 
-// fromBrowser reports whether a web page may have sent the request: one that
-// changes something, or that a page of another origin makes the browser send,
-// such as the picture that is a profile of a minute.
+// ownOrigin lets through what changes something if no web page has sent it, or
+// one of this listener, which is the console.
+var ownOrigin = http.NewCrossOriginProtection()
+
+// fromBrowser reports whether a web page of others may have sent the request: one
+// that changes something, or that the page makes the browser send, such as the
+// picture that is a profile of a minute.
 func fromBrowser(r *http.Request) bool {
-	site := r.Header.Get("Sec-Fetch-Site")
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		site := r.Header.Get("Sec-Fetch-Site")
 		return site == "cross-site" || site == "same-site"
 	}
-	return site != "" || r.Header.Get("Origin") != ""
+	return ownOrigin.Check(r) != nil
 }

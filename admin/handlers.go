@@ -2,28 +2,35 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"strings"
 	"unicode"
 )
 
+// mux returns what serves the endpoints, and notes the pattern of each.
 func (s *Server) mux() *http.ServeMux {
 	m := http.NewServeMux()
-	m.HandleFunc("GET /healthz", s.healthz)
-	m.HandleFunc("GET /readyz", s.readyz)
-	if s.cfg.Metrics != nil {
-		m.Handle("GET /metrics", s.cfg.Metrics)
+	handle := func(pattern string, h http.HandlerFunc) {
+		s.patterns = append(s.patterns, pattern)
+		m.HandleFunc(pattern, h)
 	}
-	for name, get := range s.cfg.API {
-		m.HandleFunc("GET /api/"+name, func(w http.ResponseWriter, r *http.Request) { s.api(w, r, name, get) })
+	handle("GET /healthz", s.healthz)
+	handle("GET /readyz", s.readyz)
+	if s.cfg.Metrics != nil {
+		handle("GET /metrics", s.cfg.Metrics.ServeHTTP)
+	}
+	handle("GET /api/openapi.yaml", serveOpenAPI)
+	for _, e := range s.cfg.Endpoints {
+		handle(e.Pattern, endpoint(e))
+	}
+	if s.cfg.Reload != nil {
+		handle("POST /api/reload", s.reload)
+		handle("POST /-/reload", s.reload)
 	}
 	m.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
 	m.Handle("GET /console/", http.StripPrefix("/console", http.HandlerFunc(serveConsole)))
-	if s.cfg.Reload != nil {
-		m.HandleFunc("POST /-/reload", s.reload)
-	}
 	if s.cfg.Pprof {
 		m.HandleFunc("GET /debug/pprof/", pprof.Index)
 		m.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -32,6 +39,10 @@ func (s *Server) mux() *http.ServeMux {
 	}
 	return m
 }
+
+// Patterns returns "METHOD PATH" of everything that is served but the console and
+// Go's profiles, which are no API.
+func (s *Server) Patterns() []string { return slices.Clone(s.patterns) }
 
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	if !s.cfg.Health() {
@@ -51,16 +62,6 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, r, http.StatusOK, status{Status: "ready"})
-}
-
-func (s *Server) api(w http.ResponseWriter, r *http.Request, name string, get func() any) {
-	v := get()
-	if v == nil {
-		answer(w, r, http.StatusNotFound, status{Error: "this router has no " + name + " of its own"})
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v)
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
@@ -95,9 +96,7 @@ func answer(w http.ResponseWriter, r *http.Request, code int, s status) {
 		_, _ = w.Write([]byte(strings.Map(harmless, strings.Join(lines, "\n")) + "\n"))
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(s)
+	sendJSON(w, code, s)
 }
 
 // harmless keeps what could steer the terminal that text is printed on out.

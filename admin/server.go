@@ -30,6 +30,7 @@ type Server struct {
 	door      *guard
 	reloading chan struct{} // full while a reload runs
 	done      chan struct{} // closed when the serving goroutine has ended
+	patterns  []string      // of the mux
 	conns     atomic.Int64  // open ones
 
 	mu      sync.Mutex // protects the fields below
@@ -52,7 +53,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, reloading: make(chan struct{}, 1), done: make(chan struct{})}
 	s.door = newGuard(s.mux(), host, cfg.Token)
 	s.http = &http.Server{
-		Handler:           http.MaxBytesHandler(s.door, maxBodyBytes),
+		Handler:           s.door,
 		TLSConfig:         secure,
 		ConnState:         s.limit,
 		ReadHeaderTimeout: headerTimeout,

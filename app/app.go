@@ -159,11 +159,7 @@ func (a *App) newAdmin(cfg *config.Config) (*admin.Server, error) {
 		Listen: listen, Token: cfg.Admin.Token.Reveal(), Pprof: cfg.Admin.Pprof,
 		CertFile: cfg.Admin.CertFile, KeyFile: cfg.Admin.KeyFile, ClientCAFile: cfg.Admin.ClientCAFile,
 		Ready: a.Ready, Metrics: metrics.Handler(), Reload: a.ReloadAndLog, Logger: a.log,
-		API: map[string]func() any{
-			"broker": a.embeddedStat,
-			"plan":   func() any { return a.table.Load().plan() },
-			"status": func() any { return a.Status() },
-		},
+		Endpoints: a.endpoints(),
 	})
 }
 

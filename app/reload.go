@@ -134,7 +134,7 @@ func (a *App) declare(ctx context.Context, broker *brokerPart, old, next amqp.To
 // swap makes next what runs, and closes what only old needed. It cannot fail:
 // when Stop begins meanwhile, old and new routes drain together.
 func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) (changed, removed int) {
-	if a.opts.LogLevel == "" {
+	if a.opts.LogLevel == "" && next.cfg.Log.Level != old.cfg.Log.Level {
 		_ = a.level.UnmarshalText([]byte(next.cfg.Log.Level)) // config checked it
 	}
 	var leaving []*routePart

@@ -1,0 +1,180 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// OpenAPI describes every endpoint of the listener. It is served at
+// /api/openapi.yaml.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte
+
+// Endpoint is one operation of the API: JSON in, JSON out. Each has its place in
+// openapi.yaml too. Web pages of others cannot call it, and where there is a
+// token nobody can without.
+type Endpoint struct {
+	// Pattern is "METHOD /api/PATH" with {parameters}, as [http.ServeMux] takes
+	// it. A parameter stands for what is between two slashes, unescaped: "%2F"
+	// in a request is a slash in its value.
+	Pattern string
+	// Query names the query parameters that there may be. A request with any
+	// other is refused, as it would otherwise do more than it was meant to.
+	Query []string
+	// MaxBody is how many bytes of body are read; 0 is 64 KiB.
+	MaxBody int64
+	// Do answers. It is called concurrently, and ctx ends when the client leaves.
+	// The answer is sent as JSON with code 200; nil is {"status":"ok"}. An error
+	// is sent as {"error": its text}, with the code that [Refuse] gave it, or 500.
+	Do func(ctx context.Context, r *Request) (any, error)
+}
+
+// Get is an endpoint without parameters that answers with what get returns; nil
+// is what this router has not.
+func Get(name string, get func() any) Endpoint {
+	return Endpoint{Pattern: "GET /api/" + name, Do: func(context.Context, *Request) (any, error) {
+		if v := get(); v != nil {
+			return v, nil
+		}
+		return nil, Refuse(http.StatusNotFound, "this router has no %s of its own", name)
+	}}
+}
+
+// Request is one request to an endpoint.
+type Request struct {
+	http  *http.Request
+	query url.Values
+}
+
+// Path returns the parameter of that name in the pattern.
+func (r *Request) Path(name string) string { return r.http.PathValue(name) }
+
+// Query returns the query parameter of that name, "" if there is none.
+func (r *Request) Query(name string) string { return r.query.Get(name) }
+
+// Int returns the query parameter of that name as a number, or or if there is
+// none. Its error, for what is not a number from least to most, is the client's.
+func (r *Request) Int(name string, or, least, most int) (int, error) {
+	text := r.query.Get(name)
+	if text == "" {
+		return or, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, Refuse(http.StatusBadRequest, "%s is %q; it is a number from %d to %d", name, text, least, most)
+	}
+	return n, nil
+}
+
+// Body decodes the body into what v points to. No body leaves it as it is. Its
+// error, for what is not JSON or holds what v has no place for, is the client's.
+func (r *Request) Body(v any) error {
+	text, err := io.ReadAll(r.http.Body)
+	if err != nil {
+		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return Refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLong.Limit)
+		}
+		return Refuse(http.StatusBadRequest, "reading the body: %w", err)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return Refuse(http.StatusBadRequest, "the body: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Refuse(http.StatusBadRequest, "the body: something follows the JSON value")
+	}
+	return nil
+}
+
+// refusal is an error that is answered with a code of its own.
+type refusal struct {
+	code int
+	err  error
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+// Refuse returns an error, made as by [fmt.Errorf], that an endpoint answers with
+// the HTTP status code.
+func Refuse(code int, format string, args ...any) error {
+	return &refusal{code, fmt.Errorf(format, args...)}
+}
+
+// endpoint serves e.
+func endpoint(e Endpoint) http.HandlerFunc {
+	most := e.MaxBody
+	if most == 0 {
+		most = maxBodyBytes
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, most)
+		query, err := e.parameters(r)
+		var v any
+		if err == nil {
+			v, err = e.Do(r.Context(), &Request{r, query})
+		}
+		switch {
+		case err != nil:
+			code := http.StatusInternalServerError
+			if refused, ok := errors.AsType[*refusal](err); ok {
+				code = refused.code
+			}
+			answer(w, r, code, status{Error: err.Error()})
+		case v == nil:
+			answer(w, r, http.StatusOK, status{Status: "ok"})
+		default:
+			sendJSON(w, http.StatusOK, v)
+		}
+	}
+}
+
+// parameters returns the query of r, each parameter once and known.
+func (e *Endpoint) parameters(r *http.Request) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, Refuse(http.StatusBadRequest, "the query: %w", err)
+	}
+	for name, values := range query {
+		if !slices.Contains(e.Query, name) {
+			known := "it takes none"
+			if len(e.Query) > 0 {
+				known = "there are " + strings.Join(e.Query, ", ")
+			}
+			return nil, Refuse(http.StatusBadRequest, "there is no parameter %q; %s", name, known)
+		}
+		if len(values) > 1 {
+			return nil, Refuse(http.StatusBadRequest, "the parameter %q is there more than once", name)
+		}
+	}
+	return query, nil
+}
+
+// sendJSON writes v, which must be of types that JSON has.
+func sendJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // the client has gone
+}
+
+func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	_, _ = w.Write(OpenAPI)
+}
