@@ -17,6 +17,7 @@ import (
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/telemetry"
+	"github.com/wasmrouter/router/telemetry/otlp"
 	"github.com/wasmrouter/router/wasmhost"
 )
 
@@ -46,7 +47,8 @@ type App struct {
 	phase  func(Phase) // is told of each; may be nil
 	level  *slog.LevelVar
 	host   *wasmhost.Host
-	admin  *admin.Server // nil when it is off
+	admin  *admin.Server  // nil when it is off
+	traces *otlp.Exporter // nil when nobody wants traces
 	broker atomic.Pointer[brokerPart]
 	table  atomic.Pointer[table]
 
@@ -124,6 +126,9 @@ func New(ctx context.Context, opts Options) (*App, error) {
 
 // make builds the parts; what was made before an error is left to Stop.
 func (a *App) make(ctx context.Context, cfg *config.Config) error {
+	if err := a.openTraces(ctx, cfg); err != nil {
+		return err
+	}
 	host, err := newHost(ctx, cfg, a.log)
 	if err != nil {
 		return err

@@ -8,16 +8,17 @@ import (
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/config"
+	"github.com/wasmrouter/router/telemetry/otlp"
 )
 
-// BrokerConfig returns the broker adapter's configuration that a configuration
-// file asks for.
-func BrokerConfig(path string) (amqp.Config, error) {
+// LinkConfig returns what a configuration file says about how to reach the broker,
+// and where traces go.
+func LinkConfig(path string) (amqp.Config, otlp.Config, error) {
 	cfg, _, err := config.Load(path, config.Options{})
 	if err != nil {
-		return amqp.Config{}, err
+		return amqp.Config{}, otlp.Config{}, err
 	}
-	return brokerConfig(cfg, nil), nil
+	return brokerConfig(cfg, nil), tracesConfig(cfg), nil
 }
 
 // broker returns the broker of the configuration: current when it is the same,

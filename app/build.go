@@ -26,6 +26,8 @@ type builder struct {
 	host *wasmhost.Host
 	log  *slog.Logger
 
+	tracer router.Tracer // of all routes; nil is none
+
 	errs config.Errors
 }
 
@@ -63,7 +65,7 @@ func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPar
 	if old == nil {
 		old = &table{}
 	}
-	b := &builder{cfg: cfg, host: a.host, log: a.log}
+	b := &builder{cfg: cfg, host: a.host, log: a.log, tracer: a.tracer()}
 	t := &table{
 		cfg: cfg, filters: b.filters(ctx, old.filters),
 		routes: make(map[string]*routePart), calls: make(map[string]*callsPart),
@@ -219,7 +221,7 @@ func (b *builder) route(name string, loaded map[string]loadedFilter) router.Rout
 		DeadLetter: router.Target{Kind: router.TargetQueue, Queue: r.DeadLetter},
 		MaxMessage: int(r.MaxMessage.Bytes()), AllowCC: r.AllowCC,
 		DedupWindow: r.Dedup.Window, DedupTTL: r.Dedup.TTL.Std(),
-		Logger: b.log,
+		Tracer: b.tracer, Logger: b.log,
 	}
 	var err error
 	rc.OnError, err = router.ParsePolicy(r.OnError)

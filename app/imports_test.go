@@ -48,6 +48,9 @@ var (
 		"github.com/spf13/cobra":              {"cmd"},
 		"github.com/invopop/jsonschema":       {"internal/gen"},
 		"github.com/prometheus/client_golang": {"telemetry", "admin"},
+		"go.opentelemetry.io/otel":            {"telemetry"},
+		"go.opentelemetry.io/proto/otlp":      {"internal/otlptest"}, // a receiver for tests
+		"google.golang.org/protobuf":          {"internal/otlptest"},
 		"github.com/google/uuid":              {"router", "amqp", "rpc", "oslo", "app", "cmd"},
 		"github.com/coreos/go-systemd/v22":    {"app"},
 		"go.uber.org/goleak":                  {"internal/rabbitnode"},

@@ -110,6 +110,7 @@ func (a *App) fixed(old, cfg *config.Config) error {
 		refuse(cfg.Admin.ClientCAFile != old.Admin.ClientCAFile, "admin", "client_ca_file")
 	}
 	refuse(cfg.Log.Format != old.Log.Format, "log", "format")
+	refuse(cfg.Telemetry != old.Telemetry, "telemetry")
 	refuse(cfg.Process.CacheDir != old.Process.CacheDir, "process", "cache_dir")
 	refuse(cfg.Process.CacheSize != old.Process.CacheSize, "process", "cache_size")
 	if errs == nil {

@@ -18,6 +18,7 @@ func (c *Config) complete(b *binder) {
 	for _, path := range []*string{
 		&c.Broker.TLS.CAFile, &c.Broker.TLS.CertFile, &c.Broker.TLS.KeyFile, &c.Process.CacheDir,
 		&c.Admin.CertFile, &c.Admin.KeyFile, &c.Admin.ClientCAFile,
+		&c.Telemetry.CAFile,
 	} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(b.doc.dir, *path)
@@ -51,6 +52,7 @@ func (c *Config) check(b *binder) {
 	}
 	c.checkShared(b)
 	c.checkAdmin(b)
+	c.checkTelemetry(b)
 	c.checkSigners(b)
 }
 

@@ -28,6 +28,9 @@ type Config struct {
 	Admin Admin `toml:"admin" json:"admin"`
 	// Logging, to standard error.
 	Log Log `toml:"log" json:"log"`
+	// Traces, to an OpenTelemetry collector. What is not written here the
+	// OTEL_* variables of the environment say; what is written counts.
+	Telemetry Telemetry `toml:"telemetry" json:"telemetry"`
 
 	doc *document // where every key was written; nil in a Config not parsed
 }
@@ -371,4 +374,24 @@ type Log struct {
 	Level string `toml:"level" json:"level" rule:"one=debug|info|warn|error"`
 	// One of text and json; auto is text on a terminal and JSON otherwise.
 	Format string `toml:"format" json:"format" rule:"one=auto|text|json"`
+}
+
+// Telemetry says where the spans of messages go.
+type Telemetry struct {
+	// URL of what listens for OTLP over HTTP, such as http://127.0.0.1:4318;
+	// /v1/traces is added. Empty leaves it to OTEL_EXPORTER_OTLP_ENDPOINT, and
+	// without that there are no traces, and they cost nothing.
+	Endpoint string `toml:"endpoint" json:"endpoint"`
+	// Headers of each request, NAME=VALUE with commas between them; a value is
+	// percent-encoded.
+	Headers Secret `toml:"headers" json:"headers"`
+	// PEM file with the authorities to trust instead of the system's, for https.
+	CAFile string `toml:"ca_file" json:"ca_file"`
+	// The name of this service in traces. Empty leaves it to OTEL_SERVICE_NAME,
+	// and without that it is router.
+	ServiceName string `toml:"service_name" json:"service_name" rule:"max=255"`
+	// Of the traces that begin here, one in so many is kept. 0 leaves it to
+	// OTEL_TRACES_SAMPLER, and without that all are. A message that brings a
+	// trace's context is kept if whoever began the trace keeps it.
+	SampleOneIn int `toml:"sample_one_in" json:"sample_one_in" rule:"min=0,max=1000000000"`
 }

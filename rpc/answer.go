@@ -34,6 +34,7 @@ func (j *job) reply(ctx context.Context, answer Answer) {
 		r.settled(err)
 		return
 	}
+	r.end = publishing(ctx, s.cfg.Tracer, "publish", target, &env)
 	p := r.post(env)
 	sending, cancel := context.WithDeadline(ctx, p.until)
 	defer cancel()
@@ -85,8 +86,9 @@ type replying struct {
 	job     *job
 	target  router.Target
 	began   time.Time
-	good    bool // a result
-	instead bool // of one that cannot be sent
+	good    bool        // a result
+	instead bool        // of one that cannot be sent
+	end     func(error) // of following it; nil if that did not begin
 }
 
 func (r *replying) post(env router.Envelope) *post {
@@ -113,6 +115,9 @@ func direct(queue string) bool { return strings.HasPrefix(queue, directReplies) 
 // settled learns what became of the reply.
 func (r *replying) settled(err error) {
 	s, j, queue := r.job.server, r.job, r.target.Queue
+	if r.end != nil {
+		r.end(err)
+	}
 	switch {
 	case err == nil || direct(queue) && errors.Is(err, router.ErrUnroutable):
 		s.counters.replies.Add(1)

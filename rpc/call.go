@@ -23,7 +23,7 @@ func (c *Client) Call(ctx context.Context, target router.Target, req Request) (R
 	return c.call(ctx, target, req, nil)
 }
 
-func (c *Client) call(ctx context.Context, target router.Target, req Request, retry *int) (Reply, error) {
+func (c *Client) call(ctx context.Context, target router.Target, req Request, retry *int) (_ Reply, err error) {
 	switch target.Kind {
 	case router.TargetFanout, router.TargetNotify:
 		return Reply{}, fmt.Errorf("call %s: %w: a call goes to one server", target, router.ErrTarget)
@@ -42,6 +42,8 @@ func (c *Client) call(ctx context.Context, target router.Target, req Request, re
 	if err != nil {
 		return Reply{}, fmt.Errorf("call %s: %w", target, err)
 	}
+	end := publishing(ctx, c.cfg.Tracer, "call", target, &env)
+	defer func() { end(err) }()
 
 	var call *waiter.Call[outcome]
 	var unsent error // why nothing is waited for

@@ -96,12 +96,14 @@ func (c *Client) Send(ctx context.Context, target router.Target, env *router.Env
 }
 
 // deliver publishes env and waits for the broker's answer.
-func (c *Client) deliver(ctx context.Context, verb string, target router.Target, env router.Envelope, retry *int) error {
+func (c *Client) deliver(ctx context.Context, verb string, target router.Target, env router.Envelope, retry *int) (err error) {
 	ctx, work, leave, err := c.enter(ctx)
 	if err != nil {
 		return c.explain(verb, target, err)
 	}
 	defer leave()
+	end := publishing(ctx, c.cfg.Tracer, "publish", target, &env)
+	defer func() { end(err) }()
 	settled := make(chan error, 1)
 	d := c.delivery(work, target, env, retry, func(err error) { settled <- err })
 	d.try()

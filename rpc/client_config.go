@@ -48,6 +48,8 @@ type ClientConfig struct {
 	// is asked whether the reply queue and its consumer are still there. The
 	// default is 5 s.
 	SelfCheck time.Duration
+	// Tracer follows what is sent; nil follows nothing.
+	Tracer Tracer
 	// Logger gets what nobody waits for, such as unreadable replies. The
 	// default discards.
 	Logger *slog.Logger

@@ -144,6 +144,9 @@ type NotificationListenerConfig struct {
 	// DrainTimeout is how long running handlers may take when Listen's ctx has
 	// ended, before their own ctx ends. The default is 25 s.
 	DrainTimeout time.Duration
+	// Tracer follows each notification while its endpoints handle it; nil follows
+	// nothing.
+	Tracer Tracer
 	// Logger gets what nobody else is told of. The default discards.
 	Logger *slog.Logger
 }

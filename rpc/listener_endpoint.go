@@ -14,11 +14,11 @@ import (
 type endpoint struct {
 	priorities []string
 	filter     matcher
-	handle     BatchHandler
+	handle     func(context.Context, []*notice) error
 }
 
 func (l *NotificationListener) endpoint(e NotificationEndpoint) (endpoint, error) {
-	out := endpoint{handle: e.Batch}
+	out := endpoint{handle: whole(e.Batch)}
 	switch {
 	case (e.Handle == nil) == (e.Batch == nil):
 		return out, errors.New("set one of Handle and Batch")
@@ -40,12 +40,23 @@ func (l *NotificationListener) endpoint(e NotificationEndpoint) (endpoint, error
 	return out, err
 }
 
-// each makes a handler of batches of one of single notifications.
-func (l *NotificationListener) each(handle NotificationHandler) BatchHandler {
-	return func(ctx context.Context, batch []*Notification) error {
+// whole hands all notifications over at once.
+func whole(handle BatchHandler) func(context.Context, []*notice) error {
+	return func(ctx context.Context, batch []*notice) error {
+		list := make([]*Notification, len(batch))
+		for i, it := range batch {
+			list[i] = &it.n
+		}
+		return handle(ctx, list)
+	}
+}
+
+// each hands over one notification after the other.
+func (l *NotificationListener) each(handle NotificationHandler) func(context.Context, []*notice) error {
+	return func(_ context.Context, batch []*notice) error {
 		failed := BatchError{}
-		for i, n := range batch {
-			if err := l.guarded(func() error { return handle(ctx, n) }); err != nil {
+		for i, it := range batch {
+			if err := l.guarded(func() error { return handle(it.handling, &it.n) }); err != nil {
 				failed[i] = err
 			}
 		}
@@ -71,22 +82,20 @@ func (l *NotificationListener) guarded(f func() error) (err error) {
 // pass hands those over that the endpoint wants, of notifications of the same
 // priority, and notes the errors of those that failed.
 func (l *NotificationListener) pass(ctx context.Context, e *endpoint, batch []*notice) {
-	var list []*Notification
 	wanted := batch[:0:0]
 	for _, it := range batch {
 		if slices.Contains(e.priorities, it.n.Priority) && e.filter.match(&it.n) {
 			it.wanted = true
 			wanted = append(wanted, it)
-			list = append(list, &it.n)
 		}
 	}
-	if len(list) == 0 {
+	if len(wanted) == 0 {
 		return
 	}
-	err := l.guarded(func() error { return e.handle(ctx, list) })
+	err := l.guarded(func() error { return e.handle(ctx, wanted) })
 	some, ok := err.(BatchError) //nolint:errorlint // one inside another error says nothing of this batch
 	for i := range some {
-		ok = ok && 0 <= i && i < len(list) // or else nobody knows which were meant
+		ok = ok && 0 <= i && i < len(wanted) // or else nobody knows which were meant
 	}
 	for i, it := range wanted {
 		it.err = err

@@ -92,6 +92,10 @@ func (r *listening) process(ctx, work context.Context, batch []*notice) {
 		}
 		return dead
 	})
+	ends := make([]func(error), len(batch))
+	for i, it := range batch {
+		it.handling, ends[i] = processing(work, r.l.cfg.Tracer, &it.delivery.Envelope)
+	}
 	for i := range r.l.endpoints {
 		var next []*notice
 		for _, it := range batch {
@@ -106,7 +110,8 @@ func (r *listening) process(ctx, work context.Context, batch []*notice) {
 			}
 		}
 	}
-	for _, it := range batch {
+	for i, it := range batch {
+		ends[i](it.err)
 		if it.err != nil {
 			it.failed(ctx, work, func() { r.add(ctx, it) })
 			continue
@@ -124,11 +129,12 @@ type notice struct {
 	tracked  bool      // the listener's held has the delivery
 
 	// The fields below belong to who works on it.
-	wanted bool   // by any endpoint
-	done   int    // endpoints that need not see it again
-	tries  int    // how often it failed
-	err    error  // of the last try
-	reason string // why it was given up
+	handling context.Context //nolint:containedctx // of a handler that gets it alone
+	wanted   bool            // by any endpoint
+	done     int             // endpoints that need not see it again
+	tries    int             // how often it failed
+	err      error           // of the last try
+	reason   string          // why it was given up
 }
 
 // first reports whether the notification comes for the first time. Otherwise

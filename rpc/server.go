@@ -189,7 +189,9 @@ func (j *job) run(ctx context.Context) {
 	s.counters.running.Add(1)
 	defer s.counters.running.Add(-1)
 
+	ctx, end := processing(ctx, s.cfg.Tracer, &j.delivery.Envelope)
 	reply, err := j.answer(ctx)
+	defer func() { end(err) }()
 	if s.cfg.Ack == AckLate && err != nil && (ctx.Err() != nil || errors.Is(err, ErrAgain)) {
 		s.counters.again.Add(1)
 		pauseAgain(j.serving)

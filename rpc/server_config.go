@@ -93,6 +93,8 @@ type ServerConfig struct {
 	// the caller like any other, and logged at the level debug. So are those
 	// of methods whose name ends in _ignore_errors, as with oslo.messaging.
 	Expected []Expectation
+	// Tracer follows requests and replies; nil follows nothing.
+	Tracer Tracer
 	// Logger gets what nobody else is told of. The default discards.
 	Logger *slog.Logger
 }

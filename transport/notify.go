@@ -27,12 +27,15 @@ type NotificationListener struct {
 }
 
 // NotificationListener returns a listener for notifications. The transport gives
-// cfg its Listener, Format, Declare and Layout, its Logger if that is not set,
-// and its client if there are dead letters to send.
+// cfg its Listener, Format, Declare and Layout, its Tracer and Logger if they
+// are not set, and its client if there are dead letters to send.
 func (t *Transport) NotificationListener(cfg rpc.NotificationListenerConfig) (*NotificationListener, error) {
 	cfg.Listener, cfg.Format, cfg.Declare, cfg.Layout = t.broker, t.format, t.broker.Declare, t.layout
 	if cfg.DeadLetter != "" && cfg.Client == nil {
 		cfg.Client = t.client
+	}
+	if cfg.Tracer == nil {
+		cfg.Tracer = t.opts.Tracer
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = t.opts.Logger

@@ -19,8 +19,8 @@ type Server struct {
 
 // Server returns a server of the target's topic, and of its server name if it
 // has one: of what is sent to the topic, to that server, and to all of them.
-// The transport gives cfg its Listener, Sender and Format, and its Logger and
-// ReplyRetry if they are not set, and closes the server. The target's version
+// The transport gives cfg its Listener, Sender and Format, and its Tracer, Logger
+// and ReplyRetry if they are not set, and closes the server. The target's version
 // and namespace are those of endpoints; see [rpc.Dispatch].
 func (t *Transport) Server(target rpc.Target, cfg rpc.ServerConfig) (*Server, error) {
 	switch to := (router.Target{Kind: router.TargetTopic, Exchange: target.Exchange, Topic: target.Topic}); {
@@ -41,6 +41,9 @@ func (t *Transport) Server(target rpc.Target, cfg rpc.ServerConfig) (*Server, er
 	}
 	cfg.Listener, cfg.Sender, cfg.Format = t.broker, t.broker.Sender("server "+target.Topic), t.format
 	cfg.ReplyRetry = cmp.Or(cfg.ReplyRetry, t.set.replyRetry)
+	if cfg.Tracer == nil {
+		cfg.Tracer = t.opts.Tracer
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = t.opts.Logger
 	}

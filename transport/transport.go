@@ -60,6 +60,9 @@ type Options struct {
 	Retry      *int
 	AtMostOnce bool
 
+	// Tracer follows messages from whoever sends them to whoever handles them,
+	// such as that of package telemetry/tracing. Nil follows nothing.
+	Tracer rpc.Tracer
 	// Logger gets what nobody waits for. The default discards.
 	Logger *slog.Logger
 }
@@ -254,7 +257,7 @@ func (t *Transport) newClient(format rpc.Format) (*rpc.Client, error) {
 	c, err := rpc.NewClient(rpc.ClientConfig{
 		Sender: prompt{sender}, Listener: t.broker, Declare: t.declare, Connect: t.broker.Connect,
 		Format: format, Layout: t.layout,
-		Timeout: t.opts.Timeout, Retry: t.opts.Retry, AtMostOnce: t.opts.AtMostOnce, Logger: t.opts.Logger,
+		Timeout: t.opts.Timeout, Retry: t.opts.Retry, AtMostOnce: t.opts.AtMostOnce, Tracer: t.opts.Tracer, Logger: t.opts.Logger,
 	})
 	if err != nil {
 		sender.Close()

@@ -17,6 +17,7 @@ import (
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/rpc"
+	"github.com/wasmrouter/router/telemetry/otlp"
 	"github.com/wasmrouter/router/transport"
 )
 
@@ -36,6 +37,8 @@ type link struct {
 	flat     bool // without oslo.messaging's envelope
 
 	plaintext bool
+
+	traces *otlp.Exporter // once connected; nil when nobody wants traces
 }
 
 // urlUsage describes --url. Its default is read when it is needed, so that
@@ -99,12 +102,13 @@ func (l *link) connect(cmd *cobra.Command) (*transport.Transport, error) {
 	case l.format == "oslo":
 		format = nil // the URL's, which may be compressed
 	}
-	t, err := l.open(transport.Options{
+	opts := transport.Options{
 		Name: "router-" + cmd.Name(), Exchange: l.exchange, Format: format, Timeout: l.timeout,
 		AllowPlaintext: l.plaintext,
 		Layout:         func(to *rpc.Layout) { to.Durable = to.Durable || l.durable },
 		Logger:         l.logger(cmd),
-	})
+	}
+	t, err := l.open(cmd.Context(), opts)
 	switch {
 	case errors.Is(err, amqp.ErrPlaintext):
 		return nil, fmt.Errorf("%w; use amqps:// or rabbits://, or --allow-plaintext", amqp.ErrPlaintext)
@@ -114,24 +118,42 @@ func (l *link) connect(cmd *cobra.Command) (*transport.Transport, error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
 	defer cancel()
 	if err := t.Broker().Connect(ctx); err != nil {
-		closeTransport(t)
+		l.close(t)
 		return nil, failed(err)
 	}
 	return t, nil
 }
 
 // open returns a transport to the broker of the configuration file, or else of
-// the URL.
-func (l *link) open(opts transport.Options) (*transport.Transport, error) {
+// the URL. Its messages are followed if the file or the environment asks for
+// traces.
+func (l *link) open(ctx context.Context, opts transport.Options) (*transport.Transport, error) {
+	var broker amqp.Config
+	var traces otlp.Config
+	var err error
+	if l.config != "" {
+		if broker, traces, err = app.LinkConfig(l.config); err != nil {
+			return nil, err
+		}
+	}
+	traces.Version, traces.Logger = build().Version, opts.Logger
+	if l.traces, err = otlp.Open(ctx, traces); err != nil {
+		return nil, err
+	}
+	opts.Tracer = l.tracer()
 	if l.config == "" {
 		return transport.Open(cmp.Or(brokerURL(l.url), config.DefaultURL), opts)
 	}
-	cfg, err := app.BrokerConfig(l.config)
-	if err != nil {
-		return nil, err
+	broker.Topology = amqp.Topology{}
+	return transport.New(broker, opts)
+}
+
+// tracer is what follows messages; nil is nothing.
+func (l *link) tracer() rpc.Tracer {
+	if l.traces == nil {
+		return nil
 	}
-	cfg.Topology = amqp.Topology{}
-	return transport.New(cfg, opts)
+	return l.traces
 }
 
 // logger logs what happens below with --verbose, and else nothing.
@@ -142,10 +164,14 @@ func (l *link) logger(cmd *cobra.Command) *slog.Logger {
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 }
 
-func closeTransport(t *transport.Transport) {
+// close closes what connect has made.
+func (l *link) close(t *transport.Transport) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_ = t.Close(ctx) // the work is done or has failed already
+	if l.traces != nil {
+		_ = l.traces.Close(ctx) // so is the message
+	}
 }
 
 // existing returns sources for queues that are there already: declaring them
@@ -203,7 +229,7 @@ func (l *link) with(cmd *cobra.Command, operation func(context.Context, *rpc.Cli
 	if err != nil {
 		return err
 	}
-	defer closeTransport(t)
+	defer l.close(t)
 	ctx, cancel := context.WithTimeout(cmd.Context(), l.timeout)
 	defer cancel()
 	if err := operation(ctx, t.Client()); err != nil {

@@ -76,7 +76,7 @@ oslo: what is inside of their envelope is printed, and with -o json is "message"
 		if err != nil {
 			return err
 		}
-		defer closeTransport(t)
+		defer l.close(t)
 		sources := existing(args)
 		switch {
 		case requests:

@@ -67,7 +67,7 @@ than 0 is a failure with what it printed to standard error.`,
 		if err != nil {
 			return err
 		}
-		defer closeTransport(t)
+		defer l.close(t)
 		return failed(serve(cmd, t, &l, args, answer, late, workers))
 	}
 	return cmd
@@ -80,6 +80,7 @@ func serve(cmd *cobra.Command, t *transport.Transport, l *link, queues []string,
 	}
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		Listener: t.Broker(), Sender: t.Broker().Sender("serve"), Format: t.Format(), Ack: ack, Workers: workers,
+		Tracer: l.tracer(),
 	})
 	if err != nil {
 		return err
