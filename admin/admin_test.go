@@ -91,7 +91,7 @@ func TestTheConsoleIsForEverybodyAndSaysNothing(t *testing.T) {
 	cfg := full()
 	cfg.Token, cfg.Endpoints = "s3cret", []admin.Endpoint{admin.Get("status", func() any { return "status" })}
 	s := start(t, cfg)
-	for _, path := range []string{"/console/", "/console/console.js", "/console/console.css", "/console/icon.svg"} {
+	for _, path := range []string{"/console/", "/console/main.js", "/console/console.css", "/console/icon.svg"} {
 		resp, err := http.Get("http://" + s.Addr() + path)
 		if err != nil {
 			t.Fatal(err)

@@ -49,10 +49,11 @@ compilers() {
 	need systemd tool systemd-analyze # checks the unit file
 	need python3-pika /usr/bin/python3 -c 'import pika'
 }
+browser() { need chromium tool chromium; } # for the console's pages
 for job in "$@"; do
 	case $job in
 	demo) broker ;;
-	test) broker && compilers ;;
+	test) broker && compilers && browser ;;
 	*)
 		echo "deps.sh: unknown job $job; the jobs are demo and test" >&2
 		exit 1

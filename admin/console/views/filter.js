@@ -1,0 +1,41 @@
+// A filter's page.
+
+import { el } from "../dom.js";
+import { bytes, count, rate, sum, time } from "../format.js";
+import { delta, live, quantile } from "../live.js";
+import { address, facts, section, tally, tiles } from "../parts.js";
+import { filterMark, planOf } from "./filters.js";
+
+export default {
+	title: (name) => "Filter " + name,
+	under: "filters",
+	render(name) {
+		const f = live.status.filters.find((x) => x.name === name);
+		if (!f) return [el("h2", {}, name), el("p", {}, "There is no filter of that name. ", el("a", { href: "#/filters" }, "All filters"))];
+		const plan = planOf(name);
+		const failed = sum(f.failures);
+		const routes = live.plan.routes.filter((r) => [...r.chain, ...(r.oslo?.replies || [])].some((s) => s.filters.includes(name)));
+		const limits = Object.entries(plan.limits);
+		return [
+			el("div", { class: "top" }, el("h2", {}, el("span", { class: "kind" }, "Filter "), name, " ", filterMark(f))),
+			f.failing ? el("p", { class: "bad" }, "It keeps failing: " + f.failing) : null,
+			tiles([
+				{ name: "Calls", value: rate(delta("filters", name, (x) => x.calls)), unit: "/s" },
+				{ name: "p50", value: time(quantile("filters", name, 0.5)), title: "half of the calls took this time or less" },
+				{ name: "p99", value: time(quantile("filters", name, 0.99)) },
+				{ name: "Failures", value: count(failed), bad: failed > 0 },
+				{ name: "Restarts", value: count(f.restarts), bad: f.restarts > 0 },
+				{ name: "Instances", value: f.instances + " + " + f.spare, title: "in use + spare" },
+				{ name: "Memory", value: bytes(f.memory_bytes), title: "of the instances in use" },
+			]),
+			section("Module", facts([
+				["Path", plan.path], ["SHA-256", el("code", {}, plan.sha256)], ["Size", plan.bytes ? bytes(plan.bytes) : null], ["Stages", (plan.stages || []).join(", ")],
+				["Reads", plan.needs], ["May use", plan.grants.join(", ") || "nothing of the router"],
+				["In the routes", routes.length ? routes.map((r, i) => [i ? ", " : "", el("a", { id: "in-" + r.name, href: address("route", r.name) }, r.name)]) : "none"],
+			])),
+			el("div", { class: "columns" },
+				section("Failures", tally("Failures", f.failures, ["Class", { text: "Calls", num: true }], true)),
+				section("Limits", facts(limits.map(([k, v]) => [k.replaceAll("_", " "), el("span", { class: plan.limits_changed.includes(k) ? "changed" : null }, typeof v === "number" ? count(v) : v)])))),
+		];
+	},
+};

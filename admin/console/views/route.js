@@ -1,0 +1,72 @@
+// A route's page.
+
+import { el } from "../dom.js";
+import { count, rate, sum, time } from "../format.js";
+import { delta, live, quantile } from "../live.js";
+import { address, chart, dim, facts, figuresOf, mark, routeMark, section, tally, tiles } from "../parts.js";
+
+function chain(stages, label) {
+	const filters = new Map(live.status.filters.map((f) => [f.name, f]));
+	return el("ol", { class: "stages", "aria-label": label }, stages.map((s) => el("li", {},
+		el("h4", {}, s.stage),
+		el("ol", {}, s.filters.map((name) => {
+			const f = filters.get(name);
+			return el("li", { class: f?.failing ? "card bad" : "card" },
+				el("a", { id: "f-" + s.stage + "-" + name, href: address("filter", name) }, name),
+				f?.failing ? mark("failing", "bad", f.failing) : null,
+				el("small", {}, rate(delta("filters", name, (x) => x.calls)) + " calls/s, p99 " + time(quantile("filters", name, 0.99))));
+		})))));
+}
+
+const ends = (label, list, none) => el("div", { class: "ends" }, el("h4", {}, label), list.length ? el("ul", {}, list.map((t) => el("li", { class: "card" }, t))) : dim(none));
+
+function way(plan) {
+	return el("div", { class: "way" },
+		ends("listens to", [plan.listen]),
+		plan.chain.length ? chain(plan.chain, "Filters by stage") : dim("no filters"),
+		plan.send?.length ? ends("sends to", plan.send) : null,
+		plan.allow?.length ? ends(plan.send?.length ? "a filter may send to" : "sends where a filter says, to", plan.allow) : null,
+		!plan.send?.length && !plan.allow?.length ? ends("sends to", [], "nowhere unless a filter decides") : null);
+}
+
+export default {
+	title: (name) => "Route " + name,
+	under: "routes",
+	render(name) {
+		const r = live.status.routes.find((x) => x.name === name);
+		const plan = live.plan.routes.find((x) => x.name === name);
+		if (!r || !plan) return [el("h2", {}, name), el("p", {}, "There is no route of that name. ", el("a", { href: "#/routes" }, "All routes"))];
+		const f = figuresOf(name);
+		const dead = sum(r.dead_letters);
+		return [
+			el("div", { class: "top" }, el("h2", {}, el("span", { class: "kind" }, "Route "), r.name, " ", routeMark(r))),
+			r.failure ? el("p", { class: "bad" }, r.failure) : null,
+			tiles([
+				{ name: "In", value: rate(f.received), unit: "/s" },
+				{ name: "Sent", value: rate(f.sent), unit: "/s" },
+				{ name: "p50", value: time(f.p50), title: "half of the messages were settled in this time or less" },
+				{ name: "p99", value: time(f.p99) },
+				{ name: "In hand", value: count(r.inflight), title: "taken and not settled" },
+				{ name: "Held", value: count(r.held), bad: r.held > 0, title: "waiting to be tried again" },
+				{ name: "Failures", value: rate(f.failed), unit: "/s", bad: f.failed > 0 },
+				{ name: "Dead letters", value: count(dead), bad: dead > 0, title: "since the router began" },
+			]),
+			section("Last minutes", chart(name, 5)),
+			section("Path of a message", way(plan)),
+			plan.oslo?.replies?.length ? section("Path of a reply", chain(plan.oslo.replies, "Filters of replies by stage")) : null,
+			el("div", { class: "columns" },
+				section("Settled as", tally("Settled as", r.settled, ["Verdict", { text: "Messages", num: true }])),
+				section("Sent", tally("Sent", r.sent, ["Result", { text: "Messages", num: true }])),
+				section("Dead letters by reason", tally("Dead letters by reason", r.dead_letters, ["Reason", { text: "Messages", num: true }], true))),
+			section("Counts and configuration", facts([
+				["Received", count(r.received) + (r.redelivered ? ", of them delivered again " + count(r.redelivered) : "")],
+				["Tried again", count(r.retries)], ["Failures of filters", count(r.filter_failures)],
+				["Dead letters refused", r.dead_letter_failures ? count(r.dead_letter_failures) : null],
+				["Format", plan.format], ["Mode", plan.oslo?.mode], ["Order", plan.order], ["Lanes", count(plan.lanes)], ["Prefetch", count(plan.prefetch)],
+				["Largest body", plan.max_message], ["On an error", plan.on_error], ["Dead letters go to", plan.dead_letter],
+				["Tries", plan.retry.max_attempts + ", " + plan.retry.backoff + " to " + plan.retry.max_backoff + " apart"],
+				["Duplicates", plan.dedup.window ? "dropped within the last " + count(plan.dedup.window) + " messages and " + plan.dedup.ttl : null],
+			])),
+		];
+	},
+};

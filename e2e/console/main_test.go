@@ -1,0 +1,38 @@
+package console
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/wasmhost/compile"
+)
+
+// screens is where pictures of the pages go.
+var screens = flag.String("screens", "", "a directory for pictures of the console's pages")
+
+// cacheDir is where all tests keep compiled filters.
+var cacheDir string
+
+type suite struct{ m *testing.M }
+
+func TestMain(m *testing.M) {
+	compile.Main()
+	flag.Parse()
+	rabbitnode.Main(suite{m})
+}
+
+// Run runs the tests with a cache of their own.
+func (s suite) Run() int {
+	dir, err := os.MkdirTemp("", "router-console-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	cacheDir = filepath.Join(dir, "cache")
+	return s.m.Run()
+}
