@@ -12,14 +12,14 @@ import (
 // endpoints returns what the admin listener serves besides health, metrics and
 // reload. Each has its place in admin/openapi.yaml.
 func (a *App) endpoints() []admin.Endpoint {
-	return []admin.Endpoint{
+	return append([]admin.Endpoint{
 		admin.Get("broker", a.embeddedStat),
 		admin.Get("config", func() any { return a.table.Load().cfg.Redacted() }),
 		admin.Get("plan", func() any { return a.table.Load().plan() }),
 		admin.Get("status", func() any { return a.Status() }),
 		admin.Get("log-level", a.logLevel),
 		{Pattern: "POST /api/log-level", Do: a.setLogLevel},
-	}
+	}, a.shadowEndpoints()...)
 }
 
 // LogLevel is the least severity that is logged.

@@ -39,6 +39,14 @@ var requests = []request{
 	{"GET /api/log-level", "", "", 200},
 	{"POST /api/log-level", "", `{"level":"debug"}`, 200},
 	{"POST /api/log-level", "", `{"level":"loud"}`, 400},
+	{"GET /api/filters/{filter}/shadow", "/api/filters/f/shadow", "", 200},
+	{"GET /api/filters/{filter}/shadow", "/api/filters/g/shadow", "", 404},
+	{"POST /api/filters/{filter}/promote", "/api/filters/f/promote", "", 200},
+	{"POST /api/filters/{filter}/promote", "/api/filters/f/promote", "", 409},
+	{"POST /api/filters/{filter}/promote", "/api/filters/none/promote", "", 404},
+	{"POST /api/filters/{filter}/rollback", "/api/filters/f/rollback", "", 200},
+	{"POST /api/filters/{filter}/rollback", "/api/filters/f/rollback", "", 409},
+	{"POST /api/filters/{filter}/rollback", "/api/filters/g/rollback", "", 404},
 	{"POST /api/reload", "", "", 200},
 	{"POST /-/reload", "", "", 200},
 }
@@ -94,6 +102,11 @@ path = "stock:content-router"
 limits = { time = "60ms" }
 grants = { metrics = true }
 config = { field = "body:type", routes = { x = "queue:out" }, default = "pass" }
+shadow = { path = "stock:content-router" }
+
+[filters.g]
+path = "stock:messagepack"
+config = { encode = "json-to-msgpack" }
 
 [routes.calls]
 listen = "calls"

@@ -3,12 +3,10 @@ package app
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -135,20 +133,12 @@ func (t *table) part(old *table, name string, from origin, build func() (*routeP
 }
 
 // uses returns the filters of those names.
-func (t *table) uses(names []string) []*wasmhost.Filter {
-	var all []*wasmhost.Filter
+func (t *table) uses(names []string) []router.FilterSource {
+	var all []router.FilterSource
 	for _, name := range names {
-		all = append(all, t.filters[name].Filter)
+		all = append(all, t.filters[name].source())
 	}
 	return all
-}
-
-// loadedFilter is a filter with what it was made of. A later configuration that
-// comes to the same keeps the filter.
-type loadedFilter struct {
-	*wasmhost.Filter
-	cfg config.Filter
-	sum [sha256.Size]byte
 }
 
 // filters loads every filter of the configuration, those of have that did not
@@ -160,19 +150,21 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 	var group errgroup.Group
 	group.SetLimit(4)
 	for i, name := range names {
-		module, err := b.module(name)
+		f := b.cfg.Filters[name]
+		module, err := b.module(f.Path, func() ([]byte, error) { return b.cfg.ReadFilter(name) })
 		if err != nil {
 			b.fail([]string{"filters", name, "path"}, "", err)
 			continue
 		}
-		group.Go(func() error {
-			f, sum := b.cfg.Filters[name], sha256.Sum256(module)
-			if old, ok := have[name]; ok && old.sum == sum && reflect.DeepEqual(old.cfg, f) {
-				loaded[i] = old
-				return nil
+		var next []byte
+		if f.HasShadow() {
+			if next, err = b.module(f.Shadow.Path, func() ([]byte, error) { return b.cfg.ReadShadow(name) }); err != nil {
+				b.fail([]string{"filters", name, "shadow", "path"}, "", err)
+				continue
 			}
-			filter, err := b.host.Load(ctx, FilterConfig(name, f, module))
-			loaded[i], failed[i] = loadedFilter{filter, f, sum}, err
+		}
+		group.Go(func() error {
+			loaded[i], failed[i] = b.load(ctx, name, module, next, have[name])
 			return nil
 		})
 	}
@@ -180,8 +172,7 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 	all := make(map[string]loadedFilter, len(names))
 	for i, name := range names {
 		if failed[i] != nil {
-			r := Refused(name, b.cfg.Filters[name].Path, failed[i])
-			b.fail([]string{"filters", name, r.Key}, "", r)
+			b.refused(name, failed[i])
 		}
 		if loaded[i].Filter != nil {
 			all[name] = loaded[i]
@@ -190,12 +181,13 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 	return all
 }
 
-// module reads a filter's bytes: built in, or a file.
-func (b *builder) module(name string) ([]byte, error) {
-	if module, ok, err := BuiltIn(b.cfg.Filters[name].Path); ok {
+// module returns the bytes of the module at a filter's path: built in, or what
+// read returns.
+func (b *builder) module(path string, read func() ([]byte, error)) ([]byte, error) {
+	if module, ok, err := BuiltIn(path); ok {
 		return module, err
 	}
-	return b.cfg.ReadFilter(name)
+	return read()
 }
 
 // route returns the configuration of one route, without listener and sender.
@@ -254,8 +246,9 @@ func (b *builder) route(name string, loaded map[string]loadedFilter) router.Rout
 		if err != nil {
 			b.fail([]string{"filters", use, "on_error"}, "", err)
 		}
-		rc.Filters = append(rc.Filters, router.RouteFilter{Source: f, OnError: policy})
-		if f.Stages().Has(router.Decide) && decider == "" {
+		source := f.source()
+		rc.Filters = append(rc.Filters, router.RouteFilter{Source: source, OnError: policy})
+		if source.Stages().Has(router.Decide) && decider == "" {
 			decider = use
 		}
 	}

@@ -61,6 +61,7 @@ type FilterStatus struct {
 	Failures    map[string]uint64 `json:"failures"` // by class
 	Duration    Histogram         `json:"duration"` // of calls
 	Failing     string            `json:"failing,omitempty"`
+	Shadow      *ShadowStatus     `json:"shadow,omitempty"` // the new version that is tried
 }
 
 // ConnectionStatus is one purpose's connection to the broker.
@@ -164,6 +165,9 @@ func (f loadedFilter) status(name string) FilterStatus {
 	s.Duration = histogram(durations...)
 	if st.Failing != nil {
 		s.Failing = st.Failing.Cause
+	}
+	if f.next != nil {
+		s.Shadow = f.next.status(f.cfg)
 	}
 	return s
 }

@@ -114,7 +114,7 @@ func newRepliesPart(ctx context.Context, t *table, requests router.RouteConfig, 
 		if err != nil {
 			return nil, err
 		}
-		rc.Filters = append(rc.Filters, router.RouteFilter{Source: t.filters[use], OnError: policy})
+		rc.Filters = append(rc.Filters, router.RouteFilter{Source: t.filters[use].source(), OnError: policy})
 	}
 	var err error
 	if rc.Allow, err = router.NewAllow([]string{"queue:*"}); err != nil { // the format holds them to the caller's

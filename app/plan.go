@@ -36,6 +36,8 @@ type FilterPlan struct {
 	Grants []string      `json:"grants"`
 
 	LimitsChanged []string `json:"limits_changed"` // those that are not the default
+
+	Shadow *ShadowPlan `json:"shadow,omitempty"` // the new version that is tried
 }
 
 // RoutePlan describes one route.
@@ -100,17 +102,16 @@ func (t *table) plan() *Plan {
 		f, c := t.filters[name], t.cfg.Filters[name]
 		fp := FilterPlan{
 			Name: name, Path: c.Path, SHA256: f.SHA256(), Bytes: f.Size(),
-			Needs: Reads(f.Needs()), Limits: c.Limits, Grants: []string{}, LimitsChanged: []string{},
+			Stages: stageNames(f.Stages()),
+			Needs:  Reads(f.Needs()), Limits: c.Limits, Grants: []string{}, LimitsChanged: []string{},
 		}
 		for _, l := range limitsOf(c.Limits) {
 			if l.changed() {
 				fp.LimitsChanged = append(fp.LimitsChanged, l.name)
 			}
 		}
-		for s := range router.Stage(router.NumStages) {
-			if f.Stages().Has(s) {
-				fp.Stages = append(fp.Stages, s.String())
-			}
+		if f.next != nil {
+			fp.Shadow = f.next.plan(c.Shadow)
 		}
 		for grant, given := range map[string]bool{"clock": c.Grants.Clock, "random": c.Grants.Random, "metrics": c.Grants.Metrics, "kv": c.Grants.KV} {
 			if given {
@@ -144,6 +145,16 @@ func (t *table) plan() *Plan {
 	}
 	p.Declare = declared(top)
 	return p
+}
+
+func stageNames(set router.StageSet) []string {
+	var names []string
+	for s := range router.Stage(router.NumStages) {
+		if set.Has(s) {
+			names = append(names, s.String())
+		}
+	}
+	return names
 }
 
 // declared says what is declared, once each.
@@ -302,6 +313,10 @@ func (p *Plan) WriteText(w io.Writer) error {
 			grants = strings.Join(f.Grants, ", ")
 		}
 		fmt.Fprintf(tw, "  grants\t%s\n", grants)
+		if s := f.Shadow; s != nil {
+			fmt.Fprintf(tw, "  new version\t%s, %s, sha256 %s, stages %s\n", s.Path, config.Size(s.Bytes), s.SHA256, strings.Join(s.Stages, ", "))
+			fmt.Fprintf(tw, "  \t%s\n", s.rule())
+		}
 		if err := tw.Flush(); err != nil {
 			return err
 		}

@@ -151,6 +151,7 @@ func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) (c
 		}
 	}
 	a.table.Store(next)
+	a.takeOver(old, next)
 	oldBroker := a.broker.Swap(broker)
 	drain := context.WithoutCancel(ctx) // a drain has its own bound
 	var starting sync.WaitGroup
@@ -189,10 +190,7 @@ func (a *App) closeOld(ctx context.Context, old, next *table, oldBroker *brokerP
 		}
 	}
 	for name, f := range old.filters {
-		if next.filters[name].Filter == f.Filter {
-			continue
-		}
-		if err := f.Close(ctx); err != nil {
+		if err := f.closeUnless(ctx, next.filters[name]); err != nil {
 			a.log.Warn("an old filter is not closed yet", "filter", name, "err", err)
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/oslo/osloroute"
 	"github.com/wasmrouter/router/router"
-	"github.com/wasmrouter/router/wasmhost"
 )
 
 // table is what runs: one configuration's filters and routes.
@@ -37,6 +36,9 @@ func (t *table) stop(ctx context.Context) error {
 	for _, c := range t.calls {
 		c.close(ctx)
 	}
+	for _, f := range t.filters {
+		f.endTrial()
+	}
 	return errors.Join(errs...)
 }
 
@@ -54,9 +56,7 @@ func (t *table) discard(old *table) {
 		}
 	}
 	for name, f := range t.filters {
-		if old.filters[name].Filter != f.Filter {
-			_ = f.Close(context.Background()) // never used, nothing to wait for
-		}
+		_ = f.closeUnless(context.Background(), old.filters[name]) // never used, nothing to wait for
 	}
 }
 
@@ -66,7 +66,7 @@ type origin struct {
 	route        config.Route
 	own          []string // the configuration's queues, which an oslo route must not reply to
 	drainTimeout config.Duration
-	filters      []*wasmhost.Filter
+	filters      []router.FilterSource
 	broker       *brokerPart
 	calls        *callsPart // of proxy mode
 }

@@ -85,7 +85,12 @@ func (a *App) Snapshot() telemetry.Snapshot {
 		s.Routes = append(s.Routes, telemetry.RouteStat{Name: name, RouteStat: t.routes[name].current.Load().Stat()})
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.filters)) {
-		s.Filters = append(s.Filters, filterStat(t.filters[name].Stat()))
+		f := t.filters[name]
+		s.Filters = append(s.Filters, filterStat(f.Stat()))
+		if f.next != nil {
+			s.Filters = append(s.Filters, filterStat(f.next.Stat()))
+			s.Shadows = append(s.Shadows, f.next.stat(name))
+		}
 	}
 	s.ErrorReplies, s.Proxies = t.osloStats()
 	b := broker.Stat()

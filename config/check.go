@@ -128,6 +128,17 @@ func checkFilter(b *binder, table []string, f Filter, p Process) {
 	if _, written := b.doc.find(at("stages")); written && len(f.Stages) == 0 {
 		b.refuse(at("stages"), "leave it out for all stages the module offers", "names no stage")
 	}
+	if f.HasShadow() {
+		checkShadow(b, at("shadow"), f.Shadow, p)
+	}
+}
+
+// checkShadow judges a filter's new version.
+func checkShadow(b *binder, table []string, s Shadow, p Process) {
+	checkFilter(b, table, Filter{Path: s.Path, SHA256: s.SHA256, Stages: s.Stages}, p)
+	if s.PromoteAfter == 0 && s.MaxDifferences > 0 {
+		b.doubt(below(table, "max_differences"), "add promote_after, or leave it out", "without promote_after differences are only counted")
+	}
 }
 
 // properties are those that order_by can name.
@@ -296,7 +307,10 @@ func (c *Config) checkInstances(b *binder, filter string) {
 			users = append(users, fmt.Sprintf("%s (%d lanes)", renderKey(name), lanes))
 		}
 	}
-	limit := c.Filters[filter].Limits.Instances
+	limit, besides := c.Filters[filter].Limits.Instances, "a spare"
+	if c.Filters[filter].HasShadow() { // which has one for messages and one for copies
+		need, besides = 2*need-1, "a spare, and the new version twice as many,"
+	}
 	if need <= limit {
 		return
 	}
@@ -304,5 +318,5 @@ func (c *Config) checkInstances(b *binder, filter string) {
 		users = append(users[:5], fmt.Sprintf("%d more", len(users)-5))
 	}
 	b.refuse(path, fmt.Sprintf("raise it to %d, or lower parallel", need),
-		"%d are too few: routes %s and a spare take %d", limit, strings.Join(users, ", "), need)
+		"%d are too few: routes %s and %s take %d", limit, strings.Join(users, ", "), besides, need)
 }

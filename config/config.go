@@ -164,6 +164,36 @@ type Filter struct {
 	Limits Limits `toml:"limits" json:"limits"`
 	// What the filter is given besides the message. Nothing by default.
 	Grants Grants `toml:"grants" json:"grants"`
+	// A new version of the filter, which is tried beside it on the same messages.
+	Shadow Shadow `toml:"shadow" json:"shadow"`
+}
+
+// Shadow is a new version of a filter. It has the filter's limits and grants, a
+// kv cache of its own, and metrics under the filter's name with /shadow added.
+type Shadow struct {
+	// The new version's module, written as the filter's path is. It is given
+	// copies of the messages, and what it makes of them has no effect until it is
+	// promoted.
+	Path string `toml:"path" json:"path" rule:"required"`
+	// Its SHA-256 in hexadecimal. A module with another sum is refused.
+	SHA256 string `toml:"sha256" json:"sha256"`
+	// The stages that it takes part in. The default is the filter's stages.
+	Stages []string `toml:"stages" json:"stages" rule:"one=decode|unpack|decide|pack|encode"`
+	// Configuration handed to it when it starts. The default is the filter's
+	// config.
+	Config Table `toml:"config" json:"config"`
+	// Which part of the messages it decides, in percent, before it decides all of
+	// them. With 0 it goes from none to all in one step.
+	Share int `toml:"share" json:"share" rule:"min=0,max=99"`
+	// With how many messages it must have been tried, before each step, to be
+	// promoted without a command. With 0 that takes a command.
+	PromoteAfter int64 `toml:"promote_after" json:"promote_after" rule:"min=0"`
+	// With promote_after: of how many messages it may make something else than
+	// the version in use. With one more it is rolled back.
+	MaxDifferences int64 `toml:"max_differences" json:"max_differences" rule:"min=0"`
+	// The longest that 99 of 100 of its calls may take. If more take longer it is
+	// rolled back. 0s is no bound.
+	MaxLatency Duration `toml:"max_latency" json:"max_latency" rule:"min=0s,max=1m"`
 }
 
 // Limits bound what one filter may use.
@@ -366,6 +396,10 @@ type Admin struct {
 	// PEM file with the authorities of which callers need a certificate; with it
 	// no token is needed.
 	ClientCAFile string `toml:"client_ca_file" json:"client_ca_file"`
+	// Show callers what is in messages, where the listener tells of single ones:
+	// bodies, and the values of headers and properties. Without it they get names
+	// and sizes.
+	Bodies bool `toml:"bodies" json:"bodies"`
 }
 
 // Log says what is logged and how.

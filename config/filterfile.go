@@ -43,6 +43,9 @@ func parseFilter(name string, data []byte, dir string, o Options) (*FilterFile, 
 	f := &FilterFile{Filter: b.preset.Filter, doc: doc}
 	b.structure(nil, tree, reflect.ValueOf(&f.Filter).Elem())
 	checkFilter(b, nil, f.Filter, Process{})
+	if _, written := doc.find([]string{"shadow"}); written {
+		b.refuse([]string{"shadow"}, "write [filters.NAME.shadow] in router.toml", "a filter.toml is of one version")
+	}
 	sortByPosition(b.warnings, func(w Warning) *Error { return &w.Error })
 	if len(b.errors) > 0 {
 		sortByPosition(b.errors, func(e *Error) *Error { return e })

@@ -46,6 +46,7 @@ func TestFilterFileIsReadStrictly(t *testing.T) {
 		"path = \"x.wasm\"\nsha256 = \"12\"":      `f:2:10: sha256: not a SHA-256; write the 64 hexadecimal digits that sha256sum prints`,
 		"path = \"x.wasm\"\nlimits.fuel = 3":      `f:2:15: limits.fuel: 3 is too small; the least is 1000`,
 		"path = \"x.wasm\"\nstages = [\"later\"]": `f:2:11: stages[0]: "later" is not known here; known: decode, unpack, decide, pack, encode`,
+		"path = \"x.wasm\"\nshadow.path = \"y\"":  `f:2:1: shadow: a filter.toml is of one version; write [filters.NAME.shadow] in router.toml`,
 		`path = `:                                 `f:1:7: path: the value is missing; write KEY = VALUE`,
 	} {
 		_, _, err := config.ParseFilter("f", []byte(text), ".")

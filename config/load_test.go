@@ -82,8 +82,18 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 stages = ["decode", "decide"]
 on_error = "pass"
 config = { name = "${env:QUEUE}", list = [{ a = 1 }, { a = 2 }] }
-limits = { time = "20ms", memory = "1MiB", fuel = 7000, start_fuel = 8000, table = 9, stack = "2MiB", log_rate = 7, instances = 11, recycle = 80, restart_backoff = "2s", max_backoff = "3s" }
+limits = { time = "20ms", memory = "1MiB", fuel = 7000, start_fuel = 8000, table = 9, stack = "2MiB", log_rate = 7, instances = 17, recycle = 80, restart_backoff = "2s", max_backoff = "3s" }
 grants = { clock = true }
+
+[filters.f.shadow]
+path = "filters/g.wasm"
+sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+stages = ["decide"]
+config = { name = "new" }
+share = 5
+promote_after = 1000
+max_differences = 3
+max_latency = "7ms"
 
 [routes.orders]
 listen = "${env:QUEUE}"
@@ -134,8 +144,12 @@ func TestEveryKeyIsRead(t *testing.T) {
 	f.Stages, f.OnError, f.Grants.Clock = []string{"decode", "decide"}, "pass", true
 	l := &f.Limits
 	l.Time, l.Memory, l.Fuel, l.StartFuel, l.Table, l.Stack = Duration(20*time.Millisecond), MiB, 7000, 8000, 9, 2*MiB
-	l.LogRate, l.Instances, l.Recycle, l.RestartBackoff, l.MaxBackoff = 7, 11, 80, Duration(2*time.Second), Duration(3*time.Second)
+	l.LogRate, l.Instances, l.Recycle, l.RestartBackoff, l.MaxBackoff = 7, 17, 80, Duration(2*time.Second), Duration(3*time.Second)
 	f.Config = Table{"name": "orders.in", "list": []any{map[string]any{"a": int64(1)}, map[string]any{"a": int64(2)}}}
+	f.Shadow = Shadow{
+		Path: "filters/g.wasm", SHA256: f.SHA256, Stages: []string{"decide"}, Config: Table{"name": "new"},
+		Share: 5, PromoteAfter: 1000, MaxDifferences: 3, MaxLatency: Duration(7 * time.Millisecond),
+	}
 	exchange.Type, exchange.Durable, exchange.Arguments = "topic", false, Table{"alternate-exchange": "rest"}
 	queue.Type = "quorum"
 	queue.Arguments = Table{

@@ -14,6 +14,23 @@ var ErrStock = errors.New("a stock filter has no file")
 // Stock returns the name of the built-in filter when path is stock:NAME.
 func (f Filter) Stock() (name string, ok bool) { return strings.CutPrefix(f.Path, "stock:") }
 
+// HasShadow reports whether there is a new version to be tried.
+func (f Filter) HasShadow() bool { return f.Shadow.Path != "" }
+
+// Successor returns the filter as it is with its new version in place of the one
+// in use.
+func (f Filter) Successor() Filter {
+	s := f.Shadow
+	f.Shadow, f.Path, f.SHA256 = Shadow{}, s.Path, s.SHA256
+	if s.Stages != nil {
+		f.Stages = s.Stages
+	}
+	if s.Config != nil {
+		f.Config = s.Config
+	}
+	return f
+}
+
 // ReadFilter reads the module of the named filter: at most limits.module_size
 // bytes of a regular file that, unless process.allow_outside_paths is set, lies
 // in the configuration file's directory, symbolic links resolved, and is signed
@@ -25,7 +42,17 @@ func (c *Config) ReadFilter(name string) ([]byte, error) {
 	if !ok {
 		return nil, c.Errorf([]string{"filters"}, didYouMean(name, sortedKeys(c.Filters)), "there is no filter %s", quote(name))
 	}
-	at := []string{"filters", name, "path"}
+	return c.readModule(name, f, []string{"filters", name, "path"})
+}
+
+// ReadShadow reads the module of the named filter's new version as ReadFilter
+// reads the filter's.
+func (c *Config) ReadShadow(name string) ([]byte, error) {
+	return c.readModule(name, c.Filters[name].Successor(), []string{"filters", name, "shadow", "path"})
+}
+
+// readModule reads the module of f, whose path is at the key at.
+func (c *Config) readModule(name string, f Filter, at []string) ([]byte, error) {
 	if _, ok := f.Stock(); ok {
 		return nil, c.Errorf(at, "", "%w", ErrStock)
 	}

@@ -27,6 +27,8 @@ func (c *Config) Redacted() map[string]any {
 	return r.value(nil, reflect.ValueOf(*c)).(map[string]any)
 }
 
+var shadowType = reflect.TypeFor[Shadow]()
+
 // Dump writes Redacted as TOML.
 func (c *Config) Dump(w io.Writer) error {
 	e := toml.NewEncoder(w)
@@ -93,6 +95,9 @@ func (r redactor) value(path []string, v reflect.Value) any {
 					out[key] = word // one of a few known words is no secret
 				}
 				continue
+			}
+			if field.Type == shadowType && v.Field(i).FieldByName("Path").String() == "" {
+				continue // the only table that may be absent, and lacks a key then
 			}
 			if item := r.value(below(path, key), v.Field(i)); item != nil {
 				out[key] = item

@@ -24,6 +24,9 @@ type descs struct {
 	filterMemory, filterLogs, userCounter, userGauge, userTimes *prometheus.Desc
 	kvEntries, kvBytes, kvLookups, kvEvictions                  *prometheus.Desc
 
+	shadowState, shadowCompared, shadowDifferences *prometheus.Desc
+	shadowServed, shadowFailures, shadowShed       *prometheus.Desc
+
 	poolItems, poolMax, poolAcquires, poolWaits, poolWaiting *prometheus.Desc
 	poolWaitTime, poolMakeFailures, poolDiscards             *prometheus.Desc
 
@@ -80,6 +83,13 @@ func newDescs() *descs {
 	d.userCounter = desc("filter_user_total", "Counters that filters define.", "filter", "name", "label")
 	d.userGauge = desc("filter_user_value", "Gauges that filters define.", "filter", "name", "label")
 	d.userTimes = desc("filter_user_seconds", "Histograms of seconds that filters define.", "filter", "name", "label")
+
+	d.shadowState = desc("filter_shadow_state", "How far the new version of a filter has come; 1 for the state it is in.", "filter", "state")
+	d.shadowCompared = desc("filter_shadow_compared_total", "Messages that both versions of a filter have had.", "filter")
+	d.shadowDifferences = desc("filter_shadow_differences_total", "Messages that the versions of a filter treat differently.", "filter")
+	d.shadowServed = desc("filter_shadow_served_total", "Messages that the new version of a filter was to decide.", "filter")
+	d.shadowFailures = desc("filter_shadow_failures_total", "Calls in which the new version of a filter failed.", "filter")
+	d.shadowShed = desc("filter_shadow_shed_total", "Messages that were not compared, for want of room or time.", "filter")
 
 	d.poolItems = desc("pool_items", "Items of a pool.", "pool", "state")
 	d.poolMax = desc("pool_max_items", "Most items that a pool may have.", "pool")
@@ -142,6 +152,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i := range s.Filters {
 		c.filter(e, &s.Filters[i])
+	}
+	for i := range s.Shadows {
+		c.shadow(e, &s.Shadows[i])
 	}
 	for i := range s.Pools {
 		c.pool(e, &s.Pools[i])
@@ -223,6 +236,17 @@ func (c *collector) filter(e *emitter, f *FilterStat) {
 			e.histogram(c.userTimes, u.Histogram, f.Name, u.Name, u.Label)
 		}
 	}
+}
+
+func (c *collector) shadow(e *emitter, s *ShadowStat) {
+	for _, state := range ShadowStates {
+		e.flag(c.shadowState, s.State == state, s.Filter, state)
+	}
+	e.counter(c.shadowCompared, float64(s.Compared), s.Filter)
+	e.counter(c.shadowDifferences, float64(s.Differences), s.Filter)
+	e.counter(c.shadowServed, float64(s.Served), s.Filter)
+	e.counter(c.shadowFailures, float64(s.Failures), s.Filter)
+	e.counter(c.shadowShed, float64(s.Shed), s.Filter)
 }
 
 func (c *collector) pool(e *emitter, p *PoolStat) {

@@ -55,6 +55,7 @@ func everything() source {
 	return source{
 		Routes:       []telemetry.RouteStat{orders},
 		ErrorReplies: []telemetry.ErrorReplyStat{{Route: "orders", Results: map[string]uint64{"sent": 801, "refused": 802}}},
+		Shadows:      []telemetry.ShadowStat{{Filter: "decide", State: "canary", Compared: 811, Differences: 812, Served: 813, Failures: 814, Shed: 815}},
 		Proxies: []telemetry.ProxyStat{{
 			Route: "orders", Pending: 803, KeepAlives: 804, Late: 805, Results: map[string]uint64{"answered": 806, "timeout": 807},
 		}},

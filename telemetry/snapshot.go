@@ -22,6 +22,7 @@ type Snapshot struct {
 	ErrorReplies []ErrorReplyStat
 	Proxies      []ProxyStat
 	Filters      []FilterStat
+	Shadows      []ShadowStat
 	Connections  []ConnStat
 	Pools        []PoolStat
 	Calls        CallStat
@@ -72,6 +73,21 @@ type FilterStat struct {
 
 	User []UserMetric
 }
+
+// ShadowStat is the trial of a filter's new version, which is a filter of its own
+// besides.
+type ShadowStat struct {
+	Filter      string
+	State       string // one of [ShadowStates]
+	Compared    uint64 // messages that both versions have had
+	Differences uint64 // messages that they treat differently
+	Served      uint64 // messages that the new version was to decide
+	Failures    uint64 // calls in which it failed
+	Shed        uint64 // messages not compared, for want of room or time
+}
+
+// ShadowStates are all states of a trial.
+var ShadowStates = []string{"rolled-back", "shadow", "canary", "promoted"}
 
 // KVStat is the cache that the instances of a filter share.
 type KVStat struct {
