@@ -16,11 +16,20 @@ const (
 	maxEntries = 8192
 	maxString  = 255
 
+	defaultFrameMax = 128 << 10
+
 	replyPseudoQueue = "amq.rabbitmq.reply-to"
 )
 
 func unsendable(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{router.ErrUnsendable}, args...)...)
+}
+
+// Sendable reports why a broker with RabbitMQ's default frame size would not take
+// a message, in an error that wraps [router.ErrUnsendable], or nil.
+func Sendable(target router.Target, env *router.Envelope, allowCC bool) error {
+	exchange, key := target.Address()
+	return check(target, exchange, key, env, defaultFrameMax, allowCC)
 }
 
 // check reports why the broker would close the channel or the connection on

@@ -52,6 +52,8 @@ type App struct {
 	broker atomic.Pointer[brokerPart]
 	table  atomic.Pointer[table]
 
+	offline *OfflineOptions // nil but where routes are tried without a broker
+
 	began time.Time
 	life  context.Context // ends when Stop begins: routes drain, a reload gives up
 	end   context.CancelFunc

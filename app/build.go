@@ -26,6 +26,8 @@ type builder struct {
 
 	tracer router.Tracer // of all routes; nil is none
 
+	modules map[string][]byte // in place of the configuration's, by filter
+
 	errs config.Errors
 }
 
@@ -64,6 +66,9 @@ func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPar
 		old = &table{}
 	}
 	b := &builder{cfg: cfg, host: a.host, log: a.log, tracer: a.tracer()}
+	if a.offline != nil {
+		b.modules = a.offline.Modules
+	}
 	t := &table{
 		cfg: cfg, filters: b.filters(ctx, old.filters),
 		routes: make(map[string]*routePart), calls: make(map[string]*callsPart),
@@ -76,6 +81,9 @@ func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPar
 			continue // all problems are reported, nothing more is built
 		}
 		rc.Listener, rc.NewSender = broker, broker.Sender
+		if a.offline != nil {
+			a.offline.join(&rc)
+		}
 		if err := a.parts(ctx, t, old, rc, broker); err != nil {
 			b.fail([]string{"routes", name}, "", err)
 		}
@@ -151,7 +159,11 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 	group.SetLimit(4)
 	for i, name := range names {
 		f := b.cfg.Filters[name]
-		module, err := b.module(f.Path, func() ([]byte, error) { return b.cfg.ReadFilter(name) })
+		var err error
+		module, replaced := b.modules[name]
+		if !replaced {
+			module, err = b.module(f.Path, func() ([]byte, error) { return b.cfg.ReadFilter(name) })
+		}
 		if err != nil {
 			b.fail([]string{"filters", name, "path"}, "", err)
 			continue

@@ -19,6 +19,7 @@ type binder struct {
 	errors   Errors
 	warnings []Warning
 	failed   map[string]bool // keys that could not be read
+	literal  bool            // ${...} is not interpolated; the file is no router.toml
 
 	queues, exchanges, filters []string // sorted names
 	searches                   int      // among them, for hints
@@ -41,24 +42,23 @@ func below(path []string, key string) []string { return append(slices.Clip(path)
 
 // structure binds a table to a struct.
 func (b *binder) structure(path []string, table map[string]any, out reflect.Value) {
-	fields := map[string]int{}
-	for i := range out.NumField() {
-		if key := out.Type().Field(i).Tag.Get("toml"); key != "" {
-			fields[key] = i
+	fields := map[string]reflect.StructField{}
+	for _, field := range reflect.VisibleFields(out.Type()) {
+		if key := field.Tag.Get("toml"); key != "" {
+			fields[key] = field
 		}
 	}
 	for key, value := range table {
 		at := below(path, key)
-		i, ok := fields[key]
+		field, ok := fields[key]
 		if !ok {
 			b.fail(at, problem{"unknown key", b.misplaced(key, fields)})
 			continue
 		}
-		field := out.Type().Field(i)
-		b.value(at, value, out.Field(i), RuleOf(field))
+		b.value(at, value, out.FieldByIndex(field.Index), RuleOf(field))
 	}
-	for key, i := range fields {
-		if _, ok := table[key]; !ok && RuleOf(out.Type().Field(i)).Required {
+	for key, field := range fields {
+		if _, ok := table[key]; !ok && RuleOf(field).Required {
 			b.fail(below(path, key), problem{"missing", "add " + key + " = ..."})
 		}
 	}
@@ -66,13 +66,13 @@ func (b *binder) structure(path []string, table map[string]any, out reflect.Valu
 
 // misplaced is the hint for an unknown key: the nearest name of its table, or
 // the table where it belongs.
-func (b *binder) misplaced(key string, fields map[string]int) string {
+func (b *binder) misplaced(key string, fields map[string]reflect.StructField) string {
 	known := make([]string, 0, len(fields))
 	for name := range fields {
 		known = append(known, name)
 	}
 	slices.Sort(known)
-	if nearest(key, known) == "" {
+	if nearest(key, known) == "" && !b.literal {
 		if places := tablesWith(reflect.TypeFor[Config](), "", key); len(places) > 0 && len(places) <= 3 {
 			return "it belongs in " + strings.Join(places, " or ")
 		}
@@ -114,6 +114,10 @@ func (b *binder) value(path []string, value any, out reflect.Value, rule Rule) {
 		}
 		b.fail(path, wrong(value, "a table"))
 		return
+	case t.Kind() == reflect.Interface:
+		if free := b.free(path, value); free != nil {
+			out.Set(reflect.ValueOf(free))
+		}
 	case t == secretType, t == urlType, t.Kind() != reflect.Struct && t.Kind() != reflect.Map && t.Kind() != reflect.Slice:
 		b.scalar(path, value, out, rule)
 	case t.Kind() == reflect.Slice:
@@ -183,7 +187,7 @@ func (b *binder) list(path []string, value any, out reflect.Value, rule Rule) {
 
 // text interpolates a string; plain tells that there was nothing to do.
 func (b *binder) text(path []string, s string, secret bool) (text string, plain, ok bool) {
-	if !strings.Contains(s, "${") {
+	if b.literal || !strings.Contains(s, "${") {
 		return s, true, true
 	}
 	in := interpolation{Options: b.options, dir: b.doc.dir, secret: secret, warn: func(text, hint string) {

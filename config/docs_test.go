@@ -95,6 +95,12 @@ func TestEveryTOMLFileLoadsAndFitsTheSchema(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if strings.HasSuffix(file, CasesSuffix) {
+				if _, err := LoadCases(file); err != nil {
+					t.Error(err)
+				}
+				return
+			}
 			_, warnings, err := parse(file, data, filepath.Dir(file), documented(t))
 			if err != nil {
 				t.Error(err)
@@ -111,8 +117,8 @@ func TestEveryTOMLFileLoadsAndFitsTheSchema(t *testing.T) {
 
 // TestEveryTOMLBlockOfTheDocumentation loads each block as a file of its own.
 // After the word toml, bad says that the block must be refused, and fragment
-// that keys which are required may be missing. Other words are errors, so that
-// no block can be left out by mistake.
+// that keys which are required may be missing, cases that it is a file for router
+// test. Other words are errors, so that no block can be left out by mistake.
 func TestEveryTOMLBlockOfTheDocumentation(t *testing.T) {
 	paths := []string{"../docs"}
 	for _, path := range []string{"../README.md", "../CONTRIBUTING.md", "../CHANGELOG.md", "../filters", "../examples", "../deploy"} {
@@ -142,6 +148,10 @@ func TestEveryTOMLBlockOfTheDocumentation(t *testing.T) {
 			all, _ := errors.AsType[Errors](err)
 			if all = slices.DeleteFunc(all, forgiven); len(all) > 0 {
 				t.Error(all)
+			}
+		case "cases":
+			if _, err := ParseCases(b.File, []byte(b.Text), filepath.Dir(b.File)); err != nil {
+				t.Error(err)
 			}
 		case "bad":
 			if err == nil {

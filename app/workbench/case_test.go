@@ -157,13 +157,6 @@ func TestWantedTextMayLeaveDigitsOpen(t *testing.T) {
 	}
 }
 
-func TestDiffKeepsWhatIsCommon(t *testing.T) {
-	got := diff("a\nb\nc\nd\n", "a\nc\nx\nd\n")
-	if want := "    a\n  - b\n    c\n  + x\n    d\n"; got != want {
-		t.Errorf("got\n%swant\n%s", got, want)
-	}
-}
-
 func TestSubjectWithoutCasesSaysWhereTheyLie(t *testing.T) {
 	s := contentRouter(t)
 	if _, err := bench.Test(t.Context(), s, TestOptions{}); err == nil || !strings.Contains(err.Error(), filepath.Join("cases", "NAME.txtar")) {

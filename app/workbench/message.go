@@ -188,6 +188,17 @@ type property struct {
 	set  func(*router.Properties, string) error
 }
 
+// Properties returns those that a message has, by name, as text.
+func Properties(p *router.Properties) map[string]string {
+	all := map[string]string{}
+	for _, one := range properties {
+		if text := one.get(p); text != "" {
+			all[one.name] = text
+		}
+	}
+	return all
+}
+
 // properties are all of them, sorted by name.
 var properties = []property{
 	text("app_id", func(p *router.Properties) *string { return &p.AppID }),

@@ -2,12 +2,12 @@ package workbench
 
 import (
 	"context"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"regexp"
-	"strings"
 	"time"
+
+	"github.com/wasmrouter/router/internal/junit"
 )
 
 // TestOptions choose what Test does.
@@ -108,44 +108,16 @@ func (r *TestReport) WriteText(w io.Writer) error {
 
 // WriteJUnit writes the report as the XML that test collectors read.
 func (r *TestReport) WriteJUnit(w io.Writer) error {
-	type failure struct {
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
-	}
-	type testcase struct {
-		Class   string   `xml:"classname,attr"`
-		Name    string   `xml:"name,attr"`
-		File    string   `xml:"file,attr"`
-		Time    string   `xml:"time,attr"`
-		Failure *failure `xml:"failure,omitempty"`
-	}
-	type testsuite struct {
-		XMLName  xml.Name   `xml:"testsuite"`
-		Name     string     `xml:"name,attr"`
-		Tests    int        `xml:"tests,attr"`
-		Failures int        `xml:"failures,attr"`
-		Time     string     `xml:"time,attr"`
-		Cases    []testcase `xml:"testcase"`
-	}
-	seconds := func(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
-	suite := testsuite{Name: r.Filter, Tests: len(r.Cases), Failures: r.Failed}
-	var total time.Duration
+	suite := junit.Suite{Name: r.Filter}
 	for _, c := range r.Cases {
-		total += c.Took
-		tc := testcase{Class: r.Filter, Name: c.Name, File: c.File, Time: seconds(c.Took)}
-		if !c.Passed {
-			tc.Failure = &failure{Message: "differs from what is wanted", Text: c.Diff}
-			if c.Error != "" {
-				tc.Failure.Message = c.Error
-			}
+		jc := junit.Case{Class: r.Filter, Name: c.Name, File: c.File, Took: c.Took}
+		switch {
+		case c.Error != "":
+			jc.Failed, jc.Text = c.Error, c.Diff
+		case !c.Passed:
+			jc.Failed, jc.Text = "differs from what is wanted", c.Diff
 		}
-		suite.Cases = append(suite.Cases, tc)
+		suite.Cases = append(suite.Cases, jc)
 	}
-	suite.Time = seconds(total)
-	text, err := xml.MarshalIndent(suite, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, strings.TrimRight(string(text), "\n"))
-	return err
+	return suite.Write(w)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 
 	"github.com/spf13/cobra"
@@ -62,12 +61,4 @@ lenient, so that no result depends on the machine; fuel limits count.`,
 		})
 	}
 	return cmd
-}
-
-func writeJUnit(path string, r *workbench.TestReport) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("--junit: %w", err)
-	}
-	return errors.Join(r.WriteJUnit(f), f.Close())
 }
