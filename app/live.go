@@ -19,9 +19,11 @@ type Status struct {
 	Ready       bool               `json:"ready"`
 	Reasons     []string           `json:"reasons"` // why it is not
 	Reload      ReloadStatus       `json:"reload"`
+	Embedded    bool               `json:"embedded"` // it is its own broker
 	Routes      []RouteStatus      `json:"routes"`
 	Filters     []FilterStatus     `json:"filters"`
 	Connections []ConnectionStatus `json:"connections"`
+	Pools       []PoolStatus       `json:"pools"`
 }
 
 // ReloadStatus is what became of the last reload; the start counts as one.
@@ -47,6 +49,15 @@ type RouteStatus struct {
 	Sent               map[string]uint64 `json:"sent"`         // by result
 	DeadLetters        map[string]uint64 `json:"dead_letters"` // by reason
 	Duration           Histogram         `json:"duration"`     // received to settled
+	Calls              *CallStatus       `json:"calls,omitempty"`
+}
+
+// CallStatus is the calls that a route with mode = "proxy" makes in its own name.
+type CallStatus struct {
+	Pending    int               `json:"pending"`     // waiting for their reply
+	Results    map[string]uint64 `json:"results"`     // of those that have ended, by how
+	KeepAlives uint64            `json:"keep_alives"` // passed on
+	Late       uint64            `json:"late"`        // replies that nobody waited for
 }
 
 // FilterStatus is one filter, over all its instances. Failing is the cause of the
@@ -60,8 +71,32 @@ type FilterStatus struct {
 	Calls       uint64            `json:"calls"`
 	Failures    map[string]uint64 `json:"failures"` // by class
 	Duration    Histogram         `json:"duration"` // of calls
+	Fuel        FuelStatus        `json:"fuel"`
 	Failing     string            `json:"failing,omitempty"`
 	Shadow      *ShadowStatus     `json:"shadow,omitempty"` // the new version that is tried
+}
+
+// FuelStatus is what those calls have burned that were looked at, an eighth of them
+// or more, in the units of limits.fuel.
+type FuelStatus struct {
+	Calls uint64 `json:"calls"` // looked at
+	Sum   uint64 `json:"sum"`
+	Most  uint64 `json:"most"` // of one
+}
+
+// PoolStatus is a pool of what takes long to make, such as channels of the broker.
+type PoolStatus struct {
+	Name     string  `json:"name"`
+	Max      int     `json:"max"`
+	Lent     int     `json:"lent"`
+	Idle     int     `json:"idle"`
+	Waiting  int     `json:"waiting"` // borrowers in line
+	Acquires uint64  `json:"acquires"`
+	Waits    uint64  `json:"waits"`     // of those, how many had to wait
+	WaitTime float64 `json:"wait_time"` // in sum
+	Made     uint64  `json:"made"`
+	Failures uint64  `json:"failures"` // to make one
+	Discards uint64  `json:"discards"` // closed since they no longer worked
 }
 
 // ConnectionStatus is one purpose's connection to the broker.
@@ -101,7 +136,7 @@ func histogram(of ...router.HistogramStat) Histogram {
 func (a *App) Status() Status {
 	s := Status{
 		Version: a.opts.Build.Version, Now: time.Now(), Started: a.began,
-		Routes: []RouteStatus{}, Filters: []FilterStatus{}, Connections: []ConnectionStatus{},
+		Routes: []RouteStatus{}, Filters: []FilterStatus{}, Connections: []ConnectionStatus{}, Pools: []PoolStatus{},
 		Reload: ReloadStatus{Successful: !a.reloads.failed.Load(), At: time.Unix(0, a.reloads.at.Load())},
 	}
 	s.Ready, s.Reasons = a.Ready()
@@ -109,8 +144,10 @@ func (a *App) Status() Status {
 	if t == nil || broker == nil {
 		return s
 	}
+	s.Embedded = broker.own != nil
 	consuming := map[string]bool{}
-	for _, c := range broker.Stat().Connections {
+	stat := broker.Stat()
+	for _, c := range stat.Connections {
 		s.Connections = append(s.Connections, ConnectionStatus{
 			Purpose: c.Purpose, Host: c.Host, Connected: c.Connected, Blocked: c.Blocked, Consuming: c.Consuming,
 			Reconnects: c.Reconnects, LastError: c.LastError,
@@ -119,8 +156,20 @@ func (a *App) Status() Status {
 			consuming[queue] = consuming[queue] || c.Consuming
 		}
 	}
+	p := stat.Channels
+	s.Pools = append(s.Pools, PoolStatus{
+		Name: "channels", Max: p.Max, Lent: p.Lent, Idle: p.Idle, Waiting: p.Waiting, Acquires: p.Acquires, Waits: p.Waits,
+		WaitTime: p.WaitTime.Seconds(), Made: p.Made, Failures: p.MakeFailures, Discards: p.Discards,
+	})
+	calls := map[string]*CallStatus{}
+	_, proxies := t.osloStats()
+	for _, p := range proxies {
+		calls[p.Route] = &CallStatus{p.Pending, p.Results, p.KeepAlives, p.Late}
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.routes)) {
-		s.Routes = append(s.Routes, t.routes[name].status(name, consuming))
+		r := t.routes[name].status(name, consuming)
+		r.Calls = calls[name]
+		s.Routes = append(s.Routes, r)
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.filters)) {
 		s.Filters = append(s.Filters, t.filters[name].status(name))
@@ -161,6 +210,9 @@ func (f loadedFilter) status(name string) FilterStatus {
 			s.Failures[class] += n
 		}
 		durations = append(durations, stage.Duration)
+		s.Fuel.Calls += stage.Fuel.Calls
+		s.Fuel.Sum += stage.Fuel.Sum
+		s.Fuel.Most = max(s.Fuel.Most, stage.Fuel.Most)
 	}
 	s.Duration = histogram(durations...)
 	if st.Failing != nil {

@@ -101,7 +101,7 @@ func fuelOf(t *testing.T, in router.Filter) []int64 {
 }
 
 func TestFuelOfTheLastCall(t *testing.T) {
-	_, filter := load(t, FilterConfig{Module: assemble(t, `
+	f, filter := load(t, FilterConfig{Module: assemble(t, `
 		`+decide+`
 		  local.get 1
 		  i32.const 1000
@@ -132,5 +132,8 @@ func TestFuelOfTheLastCall(t *testing.T) {
 	}
 	if err := run(""); err != nil || in.Fuel() != 2 {
 		t.Errorf("%d for the next guest, %v", in.Fuel(), err)
+	}
+	if diff := cmp.Diff(FuelStat{Calls: 4, Sum: 2 + 1 + 50_001 + 2, Most: 50_001}, f.Stat().Stages[0].Fuel); diff != "" {
+		t.Errorf("all of it (-want +got):\n%s", diff)
 	}
 }

@@ -58,7 +58,7 @@ func (in *Instance) Run(_ context.Context, stage router.Stage, env *router.Envel
 	g := in.guest
 	end := in.stat.begin(stage)
 	fail := g.run(stage, env, d)
-	end.observe()
+	end.observe(&g.budget)
 	trial := in.trial
 	in.trial = false
 	if fail == nil {

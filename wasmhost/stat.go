@@ -36,6 +36,21 @@ type StageStat struct {
 	// Duration is extrapolated from a sample for lanes with many calls; its
 	// Count may differ from Calls by a few.
 	Duration router.HistogramStat
+	Fuel     FuelStat
+}
+
+// FuelStat is what the timed calls of a stage have burned, in the units of
+// [Limits].Fuel.
+type FuelStat struct {
+	Calls uint64 // those that were timed
+	Sum   uint64 // of all of them
+	Most  uint64 // of one
+}
+
+func (s *FuelStat) add(o FuelStat) {
+	s.Calls += o.Calls
+	s.Sum += o.Sum
+	s.Most = max(s.Most, o.Most)
 }
 
 // Reading the clock twice costs as much as a short filter does. The first
@@ -57,10 +72,13 @@ type stageCounters struct {
 	failures [len(classes)]atomic.Uint64
 	timed    router.Histogram // of the first calls
 	sampled  router.Histogram // of the later ones
+
+	burns, fuel, most atomic.Uint64 // a FuelStat; only the lane adds to it
 }
 
 // timing is one call that is timed, or not.
 type timing struct {
+	of    *stageCounters
 	hist  *router.Histogram
 	start time.Duration
 }
@@ -70,17 +88,23 @@ func (s *laneStat) begin(stage router.Stage) timing {
 	n := c.calls.Add(1)
 	switch {
 	case n <= timedCalls:
-		return timing{&c.timed, monotonic()}
+		return timing{c, &c.timed, monotonic()}
 	case n%sampleEvery == 0:
-		return timing{&c.sampled, monotonic()}
+		return timing{c, &c.sampled, monotonic()}
 	}
 	return timing{}
 }
 
-func (t timing) observe() {
-	if t.hist != nil {
-		t.hist.Observe(monotonic() - t.start)
+// observe ends a call that has used up what its budget says.
+func (t timing) observe(b *budget) {
+	if t.hist == nil {
+		return
 	}
+	t.hist.Observe(monotonic() - t.start)
+	burned := uint64(max(0, b.used()))
+	t.of.burns.Add(1)
+	t.of.fuel.Add(burned)
+	t.of.most.Store(max(t.of.most.Load(), burned))
 }
 
 func (s *laneStat) fail(stage router.Stage, class string) {
@@ -93,6 +117,7 @@ type laneTotals struct {
 		calls    uint64
 		failures [len(classes)]uint64
 		duration router.HistogramStat
+		fuel     FuelStat
 	}
 }
 
@@ -105,6 +130,7 @@ func (t *laneTotals) add(s *laneStat) {
 		}
 		addHistogram(&to.duration, from.timed.Stat(), 1)
 		addHistogram(&to.duration, from.sampled.Stat(), sampleEvery)
+		to.fuel.add(FuelStat{from.burns.Load(), from.fuel.Load(), from.most.Load()})
 	}
 }
 
@@ -146,7 +172,7 @@ func (f *Filter) Stat() Stat {
 			continue
 		}
 		t := &totals.stages[i]
-		st := StageStat{Stage: router.Stage(i), Calls: t.calls, Duration: t.duration, Failures: map[string]uint64{}}
+		st := StageStat{Stage: router.Stage(i), Calls: t.calls, Duration: t.duration, Fuel: t.fuel, Failures: map[string]uint64{}}
 		for c, n := range t.failures {
 			if n > 0 {
 				st.Failures[classes[c]] = n

@@ -17,6 +17,7 @@ export const live = {
 	lost: null, // since when the router does not answer
 	denied: false, // it asks for a token
 	history: new Map(), // route: its samples of the last minutes
+	streaming: null, // whether the router has a stream of events
 	log: [], // events, the newest first
 };
 
@@ -90,7 +91,7 @@ async function attend(signal) {
 	let events = true;
 	while (!signal.aborted) {
 		try {
-			if (events) events = await listen(signal);
+			if (events) events = live.streaming = await listen(signal);
 			if (!events) await take(await get("status"));
 		} catch (e) {
 			if (signal.aborted) return;

@@ -1,20 +1,22 @@
 // The console: which page is shown, and when it is drawn again.
 
-import { get, token } from "./api.js";
+import { token } from "./api.js";
 import { el, morph } from "./dom.js";
 import { clock } from "./format.js";
 import { begin, live, watch } from "./live.js";
 import broker from "./views/broker.js";
+import config from "./views/config.js";
 import connections from "./views/connections.js";
 import filter from "./views/filter.js";
 import filters from "./views/filters.js";
+import log from "./views/log.js";
 import route from "./views/route.js";
 import routes from "./views/routes.js";
 
 // A page has a title, and render(name, redraw) that returns what it shows; load(name,
 // redraw) asks for what only it shows, again after "every" milliseconds; after() is
 // called with the page drawn, leave() when another takes its place.
-const pages = { routes, route, filters, filter, connections, broker };
+const pages = { routes, route, filters, filter, connections, broker, config, log };
 
 const main = document.getElementById("main");
 let here = { page: null, name: undefined, hash: null, trouble: "", timer: 0 };
@@ -99,6 +101,7 @@ function chrome() {
 	const state = document.getElementById("state");
 	if (state.textContent !== text) state.replaceChildren(el("span", { class: "mark " + kind }, text));
 	document.getElementById("version").textContent = s.version;
+	document.getElementById("broker-link").hidden = !s.embedded;
 }
 
 function askForToken() {
@@ -113,21 +116,11 @@ function askForToken() {
 		main.replaceChildren(el("p", {}, "Loading."));
 		begin();
 		go();
-		finish();
 	};
 	main.replaceChildren(el("form", { class: "token", on: { submit: sign } }, el("h2", {}, "Sign in"),
 		wrong ? el("p", { class: "bad", id: "wrong", role: "alert" }, "That is not the token.") : null,
 		el("label", { for: "token" }, "The admin token of this router:"), input, el("button", { class: "main" }, "Sign in")));
 	input.focus();
-}
-
-// finish asks once whether there are pages that not every router has.
-async function finish() {
-	try {
-		document.getElementById("broker-link").hidden = !(await get("broker"));
-	} catch {
-		// it does not answer; the page says so
-	}
 }
 
 function theme() {
@@ -156,4 +149,3 @@ watch((name) => name === "change" && soon());
 theme();
 begin();
 go();
-finish();

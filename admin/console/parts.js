@@ -18,7 +18,9 @@ export function table(label, heads, rows, empty) {
 	heads = heads.map((h) => (h.text === undefined ? { text: h } : h));
 	for (const row of rows) {
 		[...row.cells].forEach((c, i) => {
-			if (c.tagName === "TD" && heads[i]?.text) c.setAttribute("data-head", heads[i].text);
+			if (c.tagName !== "TD" || !heads[i]?.text) return;
+			c.setAttribute("data-head", heads[i].text);
+			if (c.childNodes.length > 1) c.replaceChildren(el("div", {}, ...c.childNodes));
 		});
 	}
 	return el("div", { id: "table-" + label, class: "scroll", role: "region", tabindex: "0", "aria-label": label }, el("table", { "aria-label": label },

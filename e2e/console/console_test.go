@@ -21,7 +21,7 @@ func TestPages(t *testing.T) {
 	p.Screen(1400, 900, false)
 	p.Open(w.url())
 	p.Wait(`[...document.querySelectorAll(".graph .rate")].some((t) => /^[1-9]/.test(t.textContent))`)
-	for _, page := range []string{"routes", "route/orders", "filters", "filter/schema", "connections", "broker"} {
+	for _, page := range []string{"routes", "route/orders", "filters", "filter/schema", "connections", "broker", "config", "log"} {
 		p.Eval(`location.hash = "#/`+page+`"`, nil)
 		p.Wait(`document.querySelector("h2") && location.hash === "#/` + page + `"`)
 		for _, theme := range []string{"light", "dark"} {

@@ -3,9 +3,10 @@
 import { get } from "../api.js";
 import { el } from "../dom.js";
 import { bytes, count } from "../format.js";
+import { live } from "../live.js";
 import { cell, figure, head, num, section, table } from "../parts.js";
 
-let broker; // undefined: not asked yet; null: there is none
+let broker; // as last told
 
 const kind = (q) => [q.durable && "durable", q.exclusive && "exclusive", q.auto_delete && "auto-delete"].filter(Boolean).join(", ");
 
@@ -13,11 +14,12 @@ export default {
 	title: () => "Broker",
 	every: 2000,
 	async load() {
+		if (!live.status?.embedded) return;
 		broker = await get("broker");
 	},
 	render() {
-		if (broker === undefined) return [el("h2", {}, "Broker"), el("p", {}, "Loading.")];
-		if (!broker) return [el("h2", {}, "Broker"), el("p", {}, "This router is not its own broker; ask RabbitMQ's management page about queues.")];
+		if (live.status.embedded && !broker) return [el("h2", {}, "Broker"), el("p", {}, "Loading.")];
+		if (!live.status.embedded) return [el("h2", {}, "Broker"), el("p", {}, "This router is not its own broker; ask RabbitMQ's management page about queues.")];
 		return [
 			el("div", { class: "top" }, el("h2", {}, "Embedded broker")),
 			el("p", {}, "Messages take " + bytes(broker.memory) + " of " + bytes(broker.max_memory) + ". Nothing outlives the process. ", broker.blocked ? el("span", { class: "bad" }, "Publishers wait: " + broker.blocked + " is short.") : null),

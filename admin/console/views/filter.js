@@ -3,8 +3,20 @@
 import { el } from "../dom.js";
 import { bytes, count, rate, sum, time } from "../format.js";
 import { delta, live, quantile } from "../live.js";
-import { address, facts, section, tally, tiles } from "../parts.js";
+import { address, dim, facts, section, tally, tiles } from "../parts.js";
 import { filterMark, planOf } from "./filters.js";
+
+// burned is how much fuel a call takes on average, in the last seconds if there were any.
+function burned(name) {
+	const now = live.status.filters.find((f) => f.name === name)?.fuel;
+	const then = live.before?.filters.find((f) => f.name === name)?.fuel;
+	if (!now?.calls) return null;
+	const calls = now.calls - (then?.calls || 0);
+	return calls > 0 ? (now.sum - (then?.sum || 0)) / calls : now.sum / now.calls;
+}
+
+const amount = (n) => (n === null ? "–" : n >= 1e6 ? (n / 1e6).toPrecision(3) + " M" : n >= 1e4 ? (n / 1e3).toPrecision(3) + " k" : count(Math.round(n)));
+const share = (n, of) => (of ? ", " + Number(((100 * n) / of).toPrecision(2)) + " % of the limit" : "");
 
 export default {
 	title: (name) => "Filter " + name,
@@ -26,6 +38,7 @@ export default {
 				{ name: "Failures", value: count(failed), bad: failed > 0 },
 				{ name: "Restarts", value: count(f.restarts), bad: f.restarts > 0 },
 				{ name: "Instances", value: f.instances + " + " + f.spare, title: "in use + spare" },
+				f.fuel ? { name: "Fuel", value: amount(burned(name)), unit: "a call", title: "on average; at most " + count(f.fuel.most) + " so far, of " + count(plan.limits.fuel || 0) } : null,
 				{ name: "Memory", value: bytes(f.memory_bytes), title: "of the instances in use" },
 			]),
 			section("Module", facts([
@@ -34,8 +47,10 @@ export default {
 				["In the routes", routes.length ? routes.map((r, i) => [i ? ", " : "", el("a", { id: "in-" + r.name, href: address("route", r.name) }, r.name)]) : "none"],
 			])),
 			el("div", { class: "columns" },
-				section("Failures", tally("Failures", f.failures, ["Class", { text: "Calls", num: true }], true)),
-				section("Limits", facts(limits.map(([k, v]) => [k.replaceAll("_", " "), el("span", { class: plan.limits_changed.includes(k) ? "changed" : null }, typeof v === "number" ? count(v) : v)])))),
+				el("div", {},
+					section("Failures", tally("Failures", f.failures, ["Class", { text: "Calls", num: true }], true)),
+					section("What it uses", facts([["Fuel of a call, on average", f.fuel?.calls ? count(Math.round(burned(name))) : "–"], ["Most fuel of one call", f.fuel?.calls ? count(f.fuel.most) + share(f.fuel.most, plan.limits.fuel) : "–"], ["Memory of the instances in use", bytes(f.memory_bytes)]]))),
+				section("Limits", facts(limits.map(([k, v]) => [k.replaceAll("_", " "), el("span", { class: plan.limits_changed.includes(k) ? "changed" : null }, typeof v === "number" ? count(v) : v)])), dim("Bold ones are not the default."))),
 		];
 	},
 };
