@@ -227,8 +227,12 @@ func TestF24Calls(t *testing.T) {
 		c := harness.Dial(t, s.node)
 		const calls = 20
 		ended := make(chan int, 1)
-		go func() { ended <- s.together(s.client, 0, calls, 3*time.Second) }()
+		go func() { ended <- s.together(s.client, 0, calls, 6*time.Second) }()
 		s.pending(calls)
+		harness.Await(t, "the calls to be with the server", func() (bool, string) {
+			n, err := s.node.QueueLen(t.Context(), s.back)
+			return n == calls, fmt.Sprint(n, err)
+		})
 		late := map[string][]amqp091.Publishing{} // by reply queue
 		c.Drain(s.back, func(d amqp091.Delivery) {
 			made, _, err := oslo.Open(d.Body)

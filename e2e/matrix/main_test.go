@@ -4,9 +4,15 @@
 package matrix
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/wasmrouter/router/e2e/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m, "../../cmd/router") }
+// Rows wait most of the time, so more of them go together than there are processors,
+// unless -parallel says otherwise.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // a flag that there is, and a number
+	harness.Main(m, "../../cmd/router")
+}
