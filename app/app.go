@@ -44,7 +44,8 @@ type Options struct {
 type App struct {
 	opts   Options
 	log    *slog.Logger
-	phase  func(Phase) // is told of each; may be nil
+	lines  *telemetry.Sampler // of log
+	phase  func(Phase)        // is told of each; may be nil
 	level  *slog.LevelVar
 	host   *wasmhost.Host
 	admin  *admin.Server  // nil when it is off
@@ -115,7 +116,7 @@ func New(ctx context.Context, opts Options) (*App, error) {
 	if err := a.level.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("log level %q: it is one of debug, info, warn, error", level)
 	}
-	a.log = telemetry.NewLogger(a.level, cfg.Log.Format, opts.LogOutput)
+	a.log, a.lines = telemetry.NewLogger(a.level, cfg.Log.Format, opts.LogOutput)
 	a.warn(warnings)
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.make(ctx, cfg); err != nil {

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wasmrouter/router/broker"
 	"github.com/wasmrouter/router/telemetry"
+	"github.com/wasmrouter/router/transport/metrics"
 	"github.com/wasmrouter/router/wasmhost"
 )
 
@@ -82,7 +84,7 @@ func (a *App) Snapshot() telemetry.Snapshot {
 		return s
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.routes)) {
-		s.Routes = append(s.Routes, telemetry.RouteStat{Name: name, RouteStat: t.routes[name].current.Load().Stat()})
+		s.Routes = append(s.Routes, a.routeStat(name, t.routes[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.filters)) {
 		f := t.filters[name]
@@ -93,15 +95,42 @@ func (a *App) Snapshot() telemetry.Snapshot {
 		}
 	}
 	s.ErrorReplies, s.Proxies = t.osloStats()
-	b := broker.Stat()
-	for _, c := range b.Connections {
-		s.Connections = append(s.Connections, telemetry.ConnStat{
-			Purpose: c.Purpose, Connected: c.Connected, Blocked: c.Blocked, BlockedFor: c.BlockedFor, Reconnects: c.Reconnects,
-			Undecodable: c.Poisoned, Quarantine: c.Quarantine,
-		})
+	metrics.AddBroker(&s, "", broker.Stat())
+	if broker.own != nil {
+		s.Embedded = embeddedFigures(broker.own.server.Stat())
 	}
-	s.Pools = append(s.Pools, telemetry.PoolStat{Name: "channels", Stat: b.Channels})
-	s.Config = telemetry.ConfigStat{Successful: !a.reloads.failed.Load(), LastSuccess: time.Unix(0, a.reloads.at.Load())}
+	if a.traces != nil {
+		st := telemetry.TraceStat(a.traces.Stat())
+		s.Traces = &st
+	}
+	logs := a.lines.Stat()
+	s.Logs = &logs
+	s.Config = &telemetry.ConfigStat{Successful: !a.reloads.failed.Load(), LastSuccess: time.Unix(0, a.reloads.at.Load())}
+	return s
+}
+
+// routeStat is one route, with messages of it that were traced.
+func (a *App) routeStat(name string, r *routePart) telemetry.RouteStat {
+	s := telemetry.RouteStat{Name: name, RouteStat: r.current.Load().Stat()}
+	if a.traces != nil {
+		s.Exemplars = a.traces.Exemplars(r.cfg.Name)
+	}
+	return s
+}
+
+// embeddedFigures sums up a broker of the router's own.
+func embeddedFigures(b broker.Stat) *telemetry.EmbeddedStat {
+	s := &telemetry.EmbeddedStat{
+		Connections: len(b.Connections), Queues: len(b.Queues),
+		Memory: b.Memory, MaxMemory: b.MaxMemory, Blocked: b.Blocked != "",
+	}
+	for _, c := range b.Connections {
+		s.Consumers += c.Consumers
+	}
+	for _, q := range b.Queues {
+		s.Ready += q.Ready
+		s.Unacked += q.Unacked
+	}
 	return s
 }
 
@@ -117,7 +146,7 @@ func filterStat(f wasmhost.Stat) telemetry.FilterStat {
 		s.KV = &telemetry.KVStat{Entries: kv.Entries, Bytes: kv.Bytes, Hits: kv.Hits, Misses: kv.Misses, Evictions: kv.Evictions}
 	}
 	for _, stage := range f.Stages {
-		s.Hooks = append(s.Hooks, telemetry.HookStat{Hook: stage.Stage.String(), Failures: stage.Failures, Duration: stage.Duration})
+		s.Hooks = append(s.Hooks, telemetry.HookStat{Hook: stage.Stage.String(), Calls: stage.Calls, Failures: stage.Failures, Duration: stage.Duration})
 	}
 	for _, m := range f.Metrics {
 		s.User = append(s.User, telemetry.UserMetric{Name: m.Name, Label: m.Label, Kind: telemetry.UserKind(m.Kind), Value: m.Value, Histogram: m.Histogram})

@@ -15,31 +15,44 @@ type descs struct {
 	received, settled, sent, duplicates, inflight, held, duration *prometheus.Desc
 	deadLetters, deadLetterFailures, retries, redelivered         *prometheus.Desc
 
+	filterRefusals *prometheus.Desc
+
 	errorReplies, proxyPending, proxyCalls, proxyKeepAlives, proxyLate *prometheus.Desc
 
-	filterDuration, filterFailures, filterInstances             *prometheus.Desc
-	filterCreated, filterRestarts, filterUnstarted              *prometheus.Desc
-	filterDiscarded, filterRecycled                             *prometheus.Desc
-	filterFailing, filterBackoff                                *prometheus.Desc
-	filterMemory, filterLogs, userCounter, userGauge, userTimes *prometheus.Desc
-	kvEntries, kvBytes, kvLookups, kvEvictions                  *prometheus.Desc
+	filterDuration, filterFailures, filterInstances, filterCalls *prometheus.Desc
+	filterCreated, filterRestarts, filterUnstarted               *prometheus.Desc
+	filterDiscarded, filterRecycled                              *prometheus.Desc
+	filterFailing, filterBackoff                                 *prometheus.Desc
+	filterMemory, filterLogs, userCounter, userGauge, userTimes  *prometheus.Desc
+	kvEntries, kvBytes, kvLookups, kvEvictions                   *prometheus.Desc
 
 	shadowState, shadowCompared, shadowDifferences *prometheus.Desc
 	shadowServed, shadowFailures, shadowShed       *prometheus.Desc
 
 	poolItems, poolMax, poolAcquires, poolWaits, poolWaiting *prometheus.Desc
-	poolWaitTime, poolMakeFailures, poolDiscards             *prometheus.Desc
+	poolWaitTime, poolMade, poolMakeFailures, poolClosed     *prometheus.Desc
+	poolCanceled, poolResetFailures, poolLateUses            *prometheus.Desc
 
-	callsWaiting, callDuration, unmatched *prometheus.Desc
+	traffic  figures[TrafficStat]
+	embedded figures[EmbeddedStat]
+	client   figures[ClientStat]
+	server   figures[ServerStat]
+	listener figures[ListenerStat]
+	traces   figures[TraceStat]
+	logs     figures[LogStat]
 
-	connected, blocked, reconnects, blockedTime, undecodable, quarantine *prometheus.Desc
+	connected, blocked, connects, reconnects, blockedTime *prometheus.Desc
+	consuming, undecodable, quarantine, lacks, lastLoss   *prometheus.Desc
 
 	reloadOK, reloadTime *prometheus.Desc
 }
 
+// describe makes a description; "router_" is put before the name.
+type describe func(name, help string, labels ...string) *prometheus.Desc
+
 func newDescs() *descs {
 	d := &descs{}
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
+	var desc describe = func(name, help string, labels ...string) *prometheus.Desc {
 		x := prometheus.NewDesc("router_"+name, help, labels, nil)
 		d.all = append(d.all, x)
 		return x
@@ -57,6 +70,7 @@ func newDescs() *descs {
 	d.deadLetterFailures = desc("dead_letter_failures_total", "Dead letters that could not be put away; the message stays in its queue.", "route")
 	d.retries = desc("retries_total", "Attempts after the first.", "route")
 	d.redelivered = desc("redelivered_total", "Messages that the broker delivered again.", "route")
+	d.filterRefusals = desc("route_filter_failures_total", "Failures of filters on messages of the route.", "route")
 
 	d.errorReplies = desc("error_replies_total", "Failures that the router answered calls with, by what became of them.", "route", "result")
 	d.proxyPending = desc("proxy_pending_calls", "Calls made in the route's name that wait for their reply.", "route")
@@ -64,6 +78,7 @@ func newDescs() *descs {
 	d.proxyKeepAlives = desc("proxy_keepalives_total", "Keep-alives passed on to callers.", "route")
 	d.proxyLate = desc("proxy_late_replies_total", "Replies that no call waited for and were dropped.", "route")
 
+	d.filterCalls = desc("filter_calls_total", "Calls of a filter's hook.", "filter", "hook")
 	d.filterDuration = desc("filter_duration_seconds", "Time of one call of a filter's hook.", "filter", "hook")
 	d.filterFailures = desc("filter_failures_total", "Failed calls of a filter's hook, by reason.", "filter", "hook", "reason")
 	d.filterInstances = desc("filter_instances", "Instances of a filter.", "filter", "state")
@@ -97,19 +112,32 @@ func newDescs() *descs {
 	d.poolWaiting = desc("pool_waiting", "Borrowers in line now.", "pool")
 	d.poolWaits = desc("pool_waits_total", "Borrowers that had to wait in line.", "pool")
 	d.poolWaitTime = desc("pool_wait_seconds_total", "Time that borrowers spent in line.", "pool")
+	d.poolCanceled = desc("pool_waits_canceled_total", "Waits in line that ended without an item.", "pool")
+	d.poolMade = desc("pool_made_total", "Items made.", "pool")
 	d.poolMakeFailures = desc("pool_make_failures_total", "Items that could not be made.", "pool")
-	d.poolDiscards = desc("pool_discards_total", "Items closed because they were broken.", "pool")
+	d.poolResetFailures = desc("pool_reset_failures_total", "Items that could not be made fit for the next borrower; they count as broken, too.", "pool")
+	d.poolClosed = desc("pool_closed_total", "Items closed, by why.", "pool", "reason")
+	d.poolLateUses = desc("pool_late_uses_total", "Uses of an item after it was given back, which are mistakes of the program.", "pool")
 
-	d.callsWaiting = desc("calls_waiting", "Calls that wait for a reply.")
-	d.callDuration = desc("call_duration_seconds", "Time from calling to the call's end, by result.", "result")
-	d.unmatched = desc("replies_unmatched_total", "Replies that came to no waiting call and were dropped.")
-
+	d.traffic = newFigures(desc, trafficFigures)
 	d.connected = desc("amqp_connected", "Whether the connection is up.", "purpose")
 	d.blocked = desc("amqp_blocked", "Whether the broker blocks the connection now.", "purpose")
+	d.connects = desc("amqp_connects_total", "Connections made.", "purpose")
 	d.reconnects = desc("amqp_reconnects_total", "Connections made after the first.", "purpose")
 	d.blockedTime = desc("amqp_blocked_seconds_total", "Time for which the broker blocked the connection.", "purpose")
 	d.undecodable = desc("amqp_undecodable_losses_total", "Connections lost because a message in the queue could not be decoded.", "purpose")
 	d.quarantine = desc("amqp_quarantine", "Whether messages are taken one at a time, because one of them cannot be decoded.", "purpose")
+
+	d.consuming = desc("amqp_consuming", "Whether the listener's consumer is registered.", "purpose")
+	d.lacks = desc("amqp_topology_incomplete", "Whether something of the topology could not be declared.", "purpose")
+	d.lastLoss = desc("amqp_last_loss_timestamp_seconds", "When the connection was last lost or could not be made.", "purpose")
+	d.embedded = newFigures(desc, embeddedFigures)
+
+	d.client = newFigures(desc, clientFigures, "service")
+	d.server = newFigures(desc, serverFigures, "service")
+	d.listener = newFigures(desc, listenerFigures, "service")
+	d.traces = newFigures(desc, traceFigures)
+	d.logs = newFigures(desc, logFigures)
 
 	d.reloadOK = desc("config_last_reload_successful", "Whether the last reload of the configuration succeeded.")
 	d.reloadTime = desc("config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.")
@@ -166,15 +194,32 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e.counter(c.blockedTime, conn.BlockedFor.Seconds(), conn.Purpose)
 		e.counter(c.undecodable, float64(conn.Undecodable), conn.Purpose)
 		e.flag(c.quarantine, conn.Quarantine, conn.Purpose)
+		e.counter(c.connects, float64(conn.Connects), conn.Purpose)
+		e.flag(c.lacks, conn.Lacks, conn.Purpose)
+		if conn.Listens {
+			e.flag(c.consuming, conn.Consuming, conn.Purpose)
+		}
+		e.time(c.lastLoss, conn.LastLoss, conn.Purpose)
 	}
-	e.gauge(c.callsWaiting, float64(s.Calls.Waiting))
-	e.counter(c.unmatched, float64(s.Calls.Unmatched))
-	for result, h := range s.Calls.Durations {
-		e.histogram(c.callDuration, h, result)
+	for i := range s.Services {
+		svc := &s.Services[i]
+		c.client.emit(e, &svc.Client, svc.Name)
+		c.server.emit(e, &svc.Server, svc.Name)
+		c.listener.emit(e, &svc.Listener, svc.Name)
 	}
-	e.flag(c.reloadOK, s.Config.Successful)
-	if at := s.Config.LastSuccess; !at.IsZero() {
-		e.gauge(c.reloadTime, float64(at.UnixMilli())/1000)
+	optional(e, &c.traffic, s.Traffic)
+	optional(e, &c.embedded, s.Embedded)
+	optional(e, &c.traces, s.Traces)
+	optional(e, &c.logs, s.Logs)
+	if s.Config != nil {
+		e.flag(c.reloadOK, s.Config.Successful)
+		e.time(c.reloadTime, s.Config.LastSuccess)
+	}
+}
+
+func optional[T any](e *emitter, fs *figures[T], of *T) {
+	if of != nil {
+		fs.emit(e, of)
 	}
 }
 
@@ -189,7 +234,8 @@ func (c *collector) route(e *emitter, r *RouteStat) {
 	e.counter(c.duplicates, float64(r.Duplicates), r.Name)
 	e.gauge(c.inflight, float64(r.Inflight), r.Name)
 	e.gauge(c.held, float64(r.Held), r.Name)
-	e.histogram(c.duration, r.Duration, r.Name)
+	e.timed(c.duration, r.Duration, r.Exemplars, r.Name)
+	e.counter(c.filterRefusals, float64(r.FilterFailures), r.Name)
 	e.counters(c.deadLetters, r.DeadLetters, r.Name)
 	e.counter(c.deadLetterFailures, float64(r.DeadLetterFailures), r.Name)
 	e.counter(c.retries, float64(r.Retries), r.Name)
@@ -205,6 +251,7 @@ func (c *collector) proxy(e *emitter, p *ProxyStat) {
 
 func (c *collector) filter(e *emitter, f *FilterStat) {
 	for _, h := range f.Hooks {
+		e.counter(c.filterCalls, float64(h.Calls), f.Name, h.Hook)
 		e.histogram(c.filterDuration, h.Duration, f.Name, h.Hook)
 		e.counters(c.filterFailures, h.Failures, f.Name, h.Hook)
 	}
@@ -253,11 +300,18 @@ func (c *collector) pool(e *emitter, p *PoolStat) {
 	e.gauge(c.poolItems, float64(p.Lent), p.Name, "lent")
 	e.gauge(c.poolItems, float64(p.Idle), p.Name, "idle")
 	e.gauge(c.poolItems, float64(p.Making), p.Name, "making")
+	e.gauge(c.poolItems, float64(p.Closing), p.Name, "closing")
 	e.gauge(c.poolMax, float64(p.Max), p.Name)
 	e.gauge(c.poolWaiting, float64(p.Waiting), p.Name)
 	e.counter(c.poolAcquires, float64(p.Acquires), p.Name)
 	e.counter(c.poolWaits, float64(p.Waits), p.Name)
 	e.counter(c.poolWaitTime, p.WaitTime.Seconds(), p.Name)
+	e.counter(c.poolCanceled, float64(p.Canceled), p.Name)
+	e.counter(c.poolMade, float64(p.Made), p.Name)
 	e.counter(c.poolMakeFailures, float64(p.MakeFailures), p.Name)
-	e.counter(c.poolDiscards, float64(p.Discards), p.Name)
+	e.counter(c.poolResetFailures, float64(p.ResetFailures), p.Name)
+	e.counter(c.poolClosed, float64(p.Discards), p.Name, "broken")
+	e.counter(c.poolClosed, float64(p.Expired), p.Name, "idle")
+	e.counter(c.poolClosed, float64(p.Invalidated), p.Name, "invalidated")
+	e.counter(c.poolLateUses, float64(p.LateUses), p.Name)
 }

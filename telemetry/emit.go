@@ -4,10 +4,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/telemetry/tracing"
 )
 
 const (
@@ -48,11 +50,14 @@ func (e *emitter) gauge(desc *prometheus.Desc, v float64, labels ...string) {
 }
 
 func (e *emitter) flag(desc *prometheus.Desc, v bool, labels ...string) {
-	n := 0.0
-	if v {
-		n = 1
+	e.gauge(desc, truth(v), labels...)
+}
+
+// time sends a moment; the zero time is none.
+func (e *emitter) time(desc *prometheus.Desc, at time.Time, labels ...string) {
+	if !at.IsZero() {
+		e.gauge(desc, float64(at.UnixMilli())/1000, labels...)
 	}
-	e.gauge(desc, n, labels...)
 }
 
 // counters sends one counter for each of values, whose keys become the last
@@ -72,6 +77,11 @@ func (e *emitter) counters(desc *prometheus.Desc, values map[string]uint64, labe
 }
 
 func (e *emitter) histogram(desc *prometheus.Desc, h router.HistogramStat, labels ...string) {
+	e.timed(desc, h, nil, labels...)
+}
+
+// timed is histogram with traced messages as exemplars, one for each bucket.
+func (e *emitter) timed(desc *prometheus.Desc, h router.HistogramStat, traced []tracing.Exemplar, labels ...string) {
 	if !e.fresh(desc, labels) {
 		return
 	}
@@ -82,5 +92,18 @@ func (e *emitter) histogram(desc *prometheus.Desc, h router.HistogramStat, label
 		buckets[bound.Seconds()] = sum
 	}
 	sum += h.Counts[len(router.HistogramBounds)]
-	e.ch <- prometheus.MustNewConstHistogram(desc, sum, h.Sum.Seconds(), buckets, labels...)
+	metric := prometheus.MustNewConstHistogram(desc, sum, h.Sum.Seconds(), buckets, labels...)
+	if len(traced) > 0 {
+		exemplars := make([]prometheus.Exemplar, len(traced))
+		for i, x := range traced {
+			exemplars[i] = prometheus.Exemplar{
+				Value: x.Took.Seconds(), Timestamp: x.At,
+				Labels: prometheus.Labels{"trace_id": x.TraceID},
+			}
+		}
+		if with, err := prometheus.NewMetricWithExemplars(metric, exemplars...); err == nil {
+			metric = with
+		}
+	}
+	e.ch <- metric
 }

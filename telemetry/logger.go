@@ -17,18 +17,21 @@ import (
 // "text" or "json"; anything else, as "auto", is text if w is a terminal and
 // JSON if not. Level may be changed while the logger is in use. Each record is
 // one line and one Write; whatever the values hold, no control character and
-// no other invisible one leaves unescaped.
-func NewLogger(level *slog.LevelVar, format string, w io.Writer) *slog.Logger {
+// no other invisible one leaves unescaped. Repeated lines are
+// sampled; the [Sampler], which is the logger's handler, counts all of them.
+func NewLogger(level *slog.LevelVar, format string, w io.Writer) (*slog.Logger, *Sampler) {
 	opts := &slog.HandlerOptions{Level: level}
 	text := format == "text"
 	if f, ok := w.(*os.File); ok && format != "json" && format != "text" {
 		text = term.IsTerminal(int(f.Fd()))
 	}
 	w = escaper{w}
+	var handler slog.Handler = slog.NewJSONHandler(w, opts)
 	if text {
-		return slog.New(slog.NewTextHandler(w, opts))
+		handler = slog.NewTextHandler(w, opts)
 	}
-	return slog.New(slog.NewJSONHandler(w, opts))
+	sampler := NewSampler(handler)
+	return slog.New(sampler), sampler
 }
 
 // escaper escapes what slog's handlers leave: the JSON one DEL, the C1 control

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ func TestNoValueReachesTheTerminalUnescaped(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		for _, s := range nasty {
 			var buf bytes.Buffer
-			log := telemetry.NewLogger(new(slog.LevelVar), format, &buf)
+			log := newLogger(new(slog.LevelVar), format, &buf)
 			log.With(s, "key").WithGroup(s).Info(s, "v", s, "err", errors.New(s), "list", []string{s}, "any", map[string]any{s: s})
 			line := buf.String()
 			if !strings.HasSuffix(line, "\n") || strings.Count(line, "\n") != 1 {
@@ -56,14 +57,14 @@ func TestTheFormatIsChosen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = file.Close() }()
-	telemetry.NewLogger(new(slog.LevelVar), "auto", file).Info("to a file")
+	newLogger(new(slog.LevelVar), "auto", file).Info("to a file")
 	if text, _ := os.ReadFile(file.Name()); !json.Valid(text) {
 		t.Errorf("auto on a file writes %s", text)
 	}
 
 	for format, isJSON := range map[string]bool{"json": true, "text": false, "auto": true, "": true} {
 		var buf bytes.Buffer
-		telemetry.NewLogger(new(slog.LevelVar), format, &buf).Info("hello", "took_ms", 3)
+		newLogger(new(slog.LevelVar), format, &buf).Info("hello", "took_ms", 3)
 		if json.Valid(buf.Bytes()) != isJSON || !strings.Contains(buf.String(), "hello") {
 			t.Errorf("%q writes %s", format, buf.String())
 		}
@@ -73,7 +74,7 @@ func TestTheFormatIsChosen(t *testing.T) {
 func TestTheLevelMayChange(t *testing.T) {
 	var buf bytes.Buffer
 	level := new(slog.LevelVar)
-	log := telemetry.NewLogger(level, "text", &buf)
+	log := newLogger(level, "text", &buf)
 	log.Debug("one")
 	level.Set(slog.LevelDebug)
 	log.Debug("two")
@@ -91,7 +92,7 @@ func FuzzLogValue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, format := range []string{"json", "text"} {
 			var buf bytes.Buffer
-			telemetry.NewLogger(new(slog.LevelVar), format, &buf).Info("m", "v", s)
+			newLogger(new(slog.LevelVar), format, &buf).Info("m", "v", s)
 			for _, r := range strings.TrimSuffix(buf.String(), "\n") {
 				if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
 					t.Fatalf("%s: %U is in %q", format, r, buf.String())
@@ -102,4 +103,9 @@ func FuzzLogValue(f *testing.F) {
 			}
 		}
 	})
+}
+
+func newLogger(level *slog.LevelVar, format string, w io.Writer) *slog.Logger {
+	log, _ := telemetry.NewLogger(level, format, w)
+	return log
 }

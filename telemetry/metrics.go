@@ -60,6 +60,7 @@ func New(cfg Config) (*Metrics, error) {
 		handler: promhttp.HandlerFor(cfg.Registry, promhttp.HandlerOpts{
 			ErrorLog:            errorLog{cfg.Logger},
 			ErrorHandling:       promhttp.ContinueOnError, // half of the metrics beat none
+			EnableOpenMetrics:   true,                     // the only format with exemplars
 			MaxRequestsInFlight: maxScrapes,
 			Timeout:             scrapeTimeout,
 		}),

@@ -5,6 +5,7 @@ import (
 
 	"github.com/wasmrouter/router/pool"
 	"github.com/wasmrouter/router/router"
+	"github.com/wasmrouter/router/telemetry/tracing"
 )
 
 // Source gives the state that metrics are made of.
@@ -25,14 +26,21 @@ type Snapshot struct {
 	Shadows      []ShadowStat
 	Connections  []ConnStat
 	Pools        []PoolStat
-	Calls        CallStat
-	Config       ConfigStat
+	Services     []ServiceStat
+
+	// What is nil is not there.
+	Traffic  *TrafficStat
+	Embedded *EmbeddedStat
+	Traces   *TraceStat
+	Logs     *LogStat
+	Config   *ConfigStat
 }
 
 // RouteStat is one route.
 type RouteStat struct {
 	Name string
 	router.RouteStat
+	Exemplars []tracing.Exemplar // of Duration
 }
 
 // ErrorReplyStat is the failures that the router itself answers the calls of one
@@ -100,7 +108,8 @@ type KVStat struct {
 
 // HookStat is one stage of a filter.
 type HookStat struct {
-	Hook     string            // the stage's name
+	Hook     string // the stage's name
+	Calls    uint64
 	Failures map[string]uint64 // by class of [router.FilterError]
 	Duration router.HistogramStat
 }
@@ -133,19 +142,17 @@ type ConnStat struct {
 	Reconnects  uint64
 	Undecodable uint64 // losses because a message could not be decoded
 	Quarantine  bool   // messages are taken one at a time because of them
+	Connects    uint64
+	Listens     bool      // it is a listener's
+	Consuming   bool      // and its consumer is registered
+	Lacks       bool      // something of the topology could not be declared
+	LastLoss    time.Time // zero is never
 }
 
 // PoolStat is one pool.
 type PoolStat struct {
 	Name string
 	pool.Stat
-}
-
-// CallStat is the calls of this process's own.
-type CallStat struct {
-	Waiting   int
-	Unmatched uint64                          // replies that came to no waiting call
-	Durations map[string]router.HistogramStat // by result
 }
 
 // ConfigStat is what became of the last reload; the first load counts as one.

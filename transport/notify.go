@@ -44,6 +44,9 @@ func (t *Transport) NotificationListener(cfg rpc.NotificationListenerConfig) (*N
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
+	t.mu.Lock()
+	t.listeners = append(t.listeners, l)
+	t.mu.Unlock()
 	return &NotificationListener{t: t, listener: l}, nil
 }
 

@@ -81,11 +81,12 @@ type Transport struct {
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 
-	mu      sync.Mutex // protects the fields below
-	closed  bool
-	clients []*rpc.Client
-	servers []*rpc.Server
-	running sync.WaitGroup // servers and listeners at work; added to with mu held
+	mu        sync.Mutex // protects the fields below
+	closed    bool
+	clients   []*rpc.Client
+	servers   []*rpc.Server
+	listeners []*rpc.NotificationListener
+	running   sync.WaitGroup // servers and listeners at work; added to with mu held
 }
 
 // Open returns a transport for a URL such as

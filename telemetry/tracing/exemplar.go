@@ -11,9 +11,9 @@ import (
 
 // Exemplar is one traced message that took about so long.
 type Exemplar struct {
-	TraceID, SpanID string
-	Took            time.Duration
-	At              time.Time
+	TraceID string
+	Took    time.Duration
+	At      time.Time
 }
 
 // exemplars are the last traced messages of one route, one for each bucket of a
@@ -37,7 +37,7 @@ func (t *Tracer) note(route string, sc trace.SpanContext, took time.Duration, at
 	for i < len(router.HistogramBounds) && took > router.HistogramBounds[i] {
 		i++
 	}
-	of[i].Store(&Exemplar{TraceID: sc.TraceID().String(), SpanID: sc.SpanID().String(), Took: took, At: at})
+	of[i].Store(&Exemplar{TraceID: sc.TraceID().String(), Took: took, At: at})
 }
 
 // Exemplars returns traced messages of a route, at most one for each bucket of a
