@@ -63,7 +63,7 @@ export function confirm(title, text, action, word) {
 // say tells what became of something, for a while.
 export function say(text, bad) {
 	const place = document.getElementById("said");
-	const note = el("p", { class: bad ? "note bad" : "note" }, text);
+	const note = el("p", { class: bad ? "told bad" : "told" }, text);
 	place.append(note);
 	setTimeout(() => note.remove(), 8000);
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/wasmrouter/router/internal/chromium"
 	"github.com/wasmrouter/router/internal/rabbitnode"
 	"github.com/wasmrouter/router/wasmhost/compile"
 )
@@ -14,8 +15,11 @@ import (
 // screens is where pictures of the pages go.
 var screens = flag.String("screens", "", "a directory for pictures of the console's pages")
 
-// cacheDir is where all tests keep compiled filters.
-var cacheDir string
+// All tests keep compiled filters in cacheDir, and look at pages in browser.
+var (
+	cacheDir string
+	browser  *chromium.Browser
+)
 
 type suite struct{ m *testing.M }
 
@@ -34,5 +38,10 @@ func (s suite) Run() int {
 	}
 	defer os.RemoveAll(dir)
 	cacheDir = filepath.Join(dir, "cache")
+	if browser, err = chromium.Start(filepath.Join(dir, "profile")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer browser.Close()
 	return s.m.Run()
 }

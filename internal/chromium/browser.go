@@ -5,11 +5,12 @@ package chromium
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -17,29 +18,33 @@ import (
 // a machine that runs other tests beside may take long.
 const patience = 60 * time.Second
 
+// goodbye is how long a browser may take to end by itself.
+const goodbye = 5 * time.Second
+
 // Browser is a Chromium with a profile of its own. Its pages know nothing of each other.
 type Browser struct {
-	pipe *pipe
-	cmd  *exec.Cmd
+	pipe    *pipe
+	cmd     *exec.Cmd
+	answers io.Closer
+	read    chan struct{} // closed when the goroutine that reads them has ended
 }
 
-// Start starts a browser that ends with the test, and with it everything it started.
-func Start(t testing.TB) *Browser {
-	t.Helper()
+// Start starts a browser, which lasts until Close. What it keeps is in dir.
+func Start(dir string) (*Browser, error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Fatalf("there is no Chromium; scripts/deps.sh test installs it: %v", err)
+		return nil, fmt.Errorf("there is no Chromium; scripts/deps.sh test installs it: %w", err)
 	}
 	hear, say, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	answers, answer, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, errors.Join(err, hear.Close(), say.Close())
 	}
 	args := []string{
-		"--headless", "--remote-debugging-pipe", "--user-data-dir=" + t.TempDir(), "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage",
+		"--headless", "--remote-debugging-pipe", "--user-data-dir=" + dir, "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage",
 		"--disable-extensions", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--force-color-profile=srgb", "--lang=en",
 	}
 	if os.Geteuid() == 0 {
@@ -49,31 +54,31 @@ func Start(t testing.TB) *Browser {
 	cmd.ExtraFiles = []*os.File{hear, answer} // 3 and 4, as the protocol wants it
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = append(os.Environ(), "DBUS_SESSION_BUS_ADDRESS=disabled:")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	err = cmd.Start()
 	_, _ = hear.Close(), answer.Close()
-	b := &Browser{pipe: newPipe(say), cmd: cmd}
-	read := make(chan struct{})
+	if err != nil {
+		return nil, errors.Join(err, say.Close(), answers.Close())
+	}
+	b := &Browser{pipe: newPipe(say), cmd: cmd, answers: answers, read: make(chan struct{})}
 	go func() {
-		defer close(read)
+		defer close(b.read)
 		b.pipe.read(answers)
 	}()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_ = b.pipe.call(ctx, "", "Browser.close", nil, nil)
-		_ = say.Close()
-		// Chromium may leave children behind; they are in its process group.
-		kill := time.AfterFunc(5*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-		_ = cmd.Wait()
-		kill.Stop()
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = answers.Close()
-		<-read
-	})
-	return b
+	return b, nil
 }
 
-// Pid is the process of the browser, for measuring.
-func (b *Browser) Pid() string { return strconv.Itoa(b.cmd.Process.Pid) }
+// Close ends the browser and everything that it started.
+func (b *Browser) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+	defer cancel()
+	_ = b.pipe.call(ctx, "", "Browser.close", nil, nil)
+	_ = b.pipe.out.Close()
+	// Chromium may leave children behind; they are in its process group.
+	end := func() { _ = syscall.Kill(-b.cmd.Process.Pid, syscall.SIGKILL) }
+	late := time.AfterFunc(goodbye, end)
+	_ = b.cmd.Wait()
+	late.Stop()
+	end()
+	_ = b.answers.Close()
+	<-b.read
+}

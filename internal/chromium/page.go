@@ -119,7 +119,54 @@ func (p *Page) Screen(width, height int, dark bool) {
 	if dark {
 		theme = "dark"
 	}
-	p.call("Emulation.setEmulatedMedia", args{"features": []args{{"name": "prefers-color-scheme", "value": theme}}}, nil)
+	p.call("Emulation.setEmulatedMedia", args{"features": []args{
+		{"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": "reduce"}, // nothing to wait for
+	}}, nil)
+}
+
+// Before has a script run in each page that is opened from now on, before its own.
+func (p *Page) Before(script string) {
+	p.t.Helper()
+	p.call("Page.addScriptToEvaluateOnNewDocument", args{"source": script}, nil)
+}
+
+// Node is an element as assistive technology sees it.
+type Node struct {
+	Role, Name string
+	Focusable  bool
+}
+
+// Nodes returns the page as assistive technology sees it.
+func (p *Page) Nodes() []Node {
+	p.t.Helper()
+	type value struct {
+		Value any `json:"value"`
+	}
+	var tree struct {
+		Nodes []struct {
+			Ignored    bool  `json:"ignored"`
+			Role, Name value
+			Properties []struct {
+				Name  string `json:"name"`
+				Value value  `json:"value"`
+			} `json:"properties"`
+		} `json:"nodes"`
+	}
+	p.call("Accessibility.getFullAXTree", nil, &tree)
+	var nodes []Node
+	for _, n := range tree.Nodes {
+		if n.Ignored {
+			continue
+		}
+		node := Node{}
+		node.Role, _ = n.Role.Value.(string)
+		node.Name, _ = n.Name.Value.(string)
+		for _, prop := range n.Properties {
+			node.Focusable = node.Focusable || prop.Name == "focusable" && prop.Value.Value == true
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes
 }
 
 // Open goes to an address. What the page then loads is waited for with Wait.
@@ -180,11 +227,12 @@ func (p *Page) Wait(condition string) {
 func (p *Page) Text(selector string) string {
 	p.t.Helper()
 	var text string
-	p.Eval("document.querySelector("+quote(selector)+").innerText", &text)
+	p.Eval("document.querySelector("+Quote(selector)+").innerText", &text)
 	return text
 }
 
-func quote(s string) string {
+// Quote returns a text as JavaScript has it.
+func Quote(s string) string {
 	b, _ := json.Marshal(s)
 	return string(b)
 }
@@ -193,13 +241,13 @@ func quote(s string) string {
 // as it is what is seen there.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.Wait("document.querySelector(" + quote(selector) + ")")
+	p.Wait("document.querySelector(" + Quote(selector) + ")")
 	var at struct {
 		X, Y float64
 		Top  string
 	}
 	p.Eval(`(() => {
-		const e = document.querySelector(`+quote(selector)+`);
+		const e = document.querySelector(`+Quote(selector)+`);
 		e.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
 		const r = e.getBoundingClientRect();
 		const X = r.x + r.width / 2, Y = r.y + r.height / 2;
@@ -254,7 +302,7 @@ func (p *Page) TabTo(selector string) {
 	p.t.Helper()
 	for range 200 {
 		var here bool
-		if p.Eval("Boolean(document.activeElement?.matches("+quote(selector)+"))", &here); here {
+		if p.Eval("Boolean(document.activeElement?.matches("+Quote(selector)+"))", &here); here {
 			return
 		}
 		p.Press("Tab")

@@ -147,12 +147,13 @@ export class Drawing {
 		for (const { e, label } of this.edges) this.#label(e, label);
 		this.svg = svg("svg", { class: compact ? "graph compact" : "graph", viewBox: `-4 -4 ${width + 8} ${height + 8}`, role: "group", "aria-label": "Graph of the routes; arrow keys go from one to the next", width: width + 8, height: height + 8 },
 			this.edges.map((x) => x.path), this.ends.map((x) => x.g), this.boxes.map((x) => x.g), this.edges.map((x) => x.label));
-		this.svg.on = { keydown: (event) => this.#key(event) };
-		this.svg.addEventListener("pointerover", (event) => this.#near(event.target.closest?.(".box-of, .end")));
-		this.svg.addEventListener("pointerleave", () => this.#near(null));
-		this.svg.addEventListener("focusin", (event) => this.#enter(event.target));
-		this.svg.addEventListener("focusout", () => this.#near(null));
-		place.replaceChildren(this.svg);
+		// Not the drawing itself listens: Chromium lets the Tab key stop at one that does.
+		const stage = el("div", { on: { keydown: (event) => this.#key(event) } }, this.svg);
+		stage.addEventListener("pointerover", (event) => this.#near(event.target.closest?.(".box-of, .end")));
+		stage.addEventListener("pointerleave", () => this.#near(null));
+		stage.addEventListener("focusin", (event) => this.#enter(event.target));
+		stage.addEventListener("focusout", () => this.#near(null));
+		place.replaceChildren(stage);
 		this.boxes[0]?.g.setAttribute("tabindex", "0");
 		this.#fit(width + 8, height + 8);
 		this.update();

@@ -4,7 +4,11 @@ import { el } from "../dom.js";
 import { bytes, count, rate, sum, time } from "../format.js";
 import { delta, live, quantile } from "../live.js";
 import { address, dim, facts, section, tally, tiles } from "../parts.js";
+import { get, part } from "../api.js";
 import { filterMark, planOf } from "./filters.js";
+import { trialSection } from "./trial.js";
+
+let report = null; // of the new version, with the last differences
 
 // burned is how much fuel a call takes on average, in the last seconds if there were any.
 function burned(name) {
@@ -21,6 +25,11 @@ const share = (n, of) => (of ? ", " + Number(((100 * n) / of).toPrecision(2)) + 
 export default {
 	title: (name) => "Filter " + name,
 	under: "filters",
+	every: 2000,
+	async load(name) {
+		report = planOf(name).shadow ? await get(`filters/${part(name)}/shadow`) : null;
+	},
+	leave: () => (report = null),
 	render(name) {
 		const f = live.status.filters.find((x) => x.name === name);
 		if (!f) return [el("h2", {}, name), el("p", {}, "There is no filter of that name. ", el("a", { href: "#/filters" }, "All filters"))];
@@ -41,6 +50,7 @@ export default {
 				f.fuel ? { name: "Fuel", value: amount(burned(name)), unit: "a call", title: "on average; at most " + count(f.fuel.most) + " so far, of " + count(plan.limits.fuel || 0) } : null,
 				{ name: "Memory", value: bytes(f.memory_bytes), title: "of the instances in use" },
 			]),
+			trialSection(name, f.shadow, plan.shadow, report),
 			section("Module", facts([
 				["Path", plan.path], ["SHA-256", el("code", {}, plan.sha256)], ["Size", plan.bytes ? bytes(plan.bytes) : null], ["Stages", (plan.stages || []).join(", ")],
 				["Reads", plan.needs], ["May use", plan.grants.join(", ") || "nothing of the router"],

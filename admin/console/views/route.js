@@ -4,6 +4,7 @@ import { el } from "../dom.js";
 import { count, rate, sum, time } from "../format.js";
 import { delta, live, quantile } from "../live.js";
 import { address, chart, dim, facts, figuresOf, mark, routeMark, section, tally, tiles } from "../parts.js";
+import { trialMark } from "./trial.js";
 
 function chain(stages, label) {
 	const filters = new Map(live.status.filters.map((f) => [f.name, f]));
@@ -14,6 +15,7 @@ function chain(stages, label) {
 			return el("li", { class: f?.failing ? "card bad" : "card" },
 				el("a", { id: "f-" + s.stage + "-" + name, href: address("filter", name) }, name),
 				f?.failing ? mark("failing", "bad", f.failing) : null,
+				trialMark(f?.shadow),
 				el("small", {}, rate(delta("filters", name, (x) => x.calls)) + " calls/s, p99 " + time(quantile("filters", name, 0.99))));
 		})))));
 }
