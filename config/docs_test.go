@@ -79,8 +79,12 @@ func TestEveryTOMLFileLoadsAndFitsTheSchema(t *testing.T) {
 	files := []string{"../router.toml"}
 	for _, dir := range []string{"../docs", "../examples", "../deploy"} {
 		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-			if filepath.Ext(path) == ".toml" {
-				files = append(files, path)
+			switch filepath.Base(path) {
+			case "filter.toml", "Cargo.toml": // other kinds of files
+			default:
+				if filepath.Ext(path) == ".toml" {
+					files = append(files, path)
+				}
 			}
 			return err
 		})
@@ -106,7 +110,10 @@ func TestEveryTOMLFileLoadsAndFitsTheSchema(t *testing.T) {
 				t.Error(err)
 			}
 			for _, w := range warnings {
-				t.Error(w)
+				// A package's configuration is one to begin with.
+				if !strings.Contains(file, "/package/") || w.Key != "routes" {
+					t.Error(w)
+				}
 			}
 			if err := validate(t, s, string(data)); err != nil {
 				t.Error(err)

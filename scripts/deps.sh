@@ -46,6 +46,7 @@ compilers() {
 	node assemblyscript@0.27.37 tool asc
 	node amqplib@0.10.9 has_module amqplib
 	need python3-oslo.messaging /usr/bin/python3 -c 'import oslo_messaging'
+	need curl tool curl # the quick start uses it
 	need systemd tool systemd-analyze # checks the unit file
 	need python3-pika /usr/bin/python3 -c 'import pika'
 }

@@ -14,7 +14,7 @@ program=${1:-bin/router}
 version=$("$program" version | sed -n 's/^router \([^,]*\),.*/\1/p')
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy"
+git ls-files -z --cached --others --exclude-standard | xargs -0 cp -P --parents -t "$copy"
 cp -a .git "$copy" # for the commit, which the program names
 test "$quick" || export GOCACHE="$copy/.cache"
 make -s -C "$copy" build VERSION="$version"

@@ -6,4 +6,6 @@
 #   scripts/sbom.sh PROGRAM FILE
 set -eu
 mkdir -p "$(dirname "$2")"
-go tool -modfile=tools/go.mod cyclonedx-gomod bin -json -noserial -output "$2" "$1"
+program=$(realpath "$1") file=$(realpath "$2")
+cd "$(dirname "$0")/.."
+go tool -modfile=tools/go.mod cyclonedx-gomod bin -json -noserial -output "$file" "$program"

@@ -41,7 +41,7 @@ oslo: what is inside of their envelope is printed, and with -o json is "message"
   router listen --topic notifications --priority info,error -o json
   router listen --topic notifications --pool audit
   router listen --topic compute --requests`,
-		Args: oneArgument,
+		Args: oneArgument, ValidArgsFunction: complete(queueNames),
 	}
 	l.flags(cmd)
 	outputFlag(cmd, &output)

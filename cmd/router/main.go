@@ -130,7 +130,7 @@ a second signal.`,
 	root.AddCommand(
 		newRun(), newCheck(), newExplain(), newTest(), newFilter(), newDemo(), newBench(), newBroker(),
 		newSend(), newCall(), newNotify(), newListen(), newServe(),
-		newSchema(), newVersion(),
+		newSchema(), newMan(), newVersion(),
 	)
 	return root
 }

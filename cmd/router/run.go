@@ -193,7 +193,7 @@ func newExplain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain [ROUTE]",
 		Short: "Show what a configuration comes to: stages, filters, limits, targets",
-		Args:  oneArgument,
+		Args:  oneArgument, ValidArgsFunction: complete(routeNames),
 	}
 	configFlag(cmd, &path)
 	outputFlag(cmd, &output)

@@ -52,9 +52,19 @@ func launch(t *testing.T, config string) *process {
 // variables of the environment.
 func launchIn(t *testing.T, dir, config string, env ...string) *process {
 	t.Helper()
-	p := &process{t: t, path: filepath.Join(dir, "router.toml"), lines: make(chan string, 1000)}
+	p := &process{t: t, path: filepath.Join(dir, "router.toml")}
 	p.write(config)
-	p.cmd = exec.Command(filepath.Join(binDir, "router"), "run", "-c", p.path, "--admin", "127.0.0.1:0")
+	p.begin(dir, env, "run", "-c", p.path, "--admin", "127.0.0.1:0")
+	return p
+}
+
+// begin starts the command in dir, with its log as p.lines.
+func (p *process) begin(dir string, env []string, args ...string) {
+	t := p.t
+	t.Helper()
+	p.lines = make(chan string, 1000)
+	p.cmd = exec.Command(filepath.Join(binDir, "router"), args...)
+	p.cmd.Dir = dir
 	p.cmd.Env = append(environment(), env...)
 	out, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -81,7 +91,6 @@ func launchIn(t *testing.T, dir, config string, env ...string) *process {
 			t.Logf("log:\n%s", &p.text)
 		}
 	})
-	return p
 }
 
 func (p *process) write(config string) {

@@ -40,7 +40,7 @@ otherwise.
   router send --topic compute --method reboot --args '{"id":7}'
   router send --topic compute --server host1 --method reboot --context '{"user_id":"u1"}'
   router send --topic compute --fanout --method refresh`,
-		Args: oneArgument,
+		Args: oneArgument, ValidArgsFunction: complete(targetNames),
 	}
 	l.flags(cmd)
 	m.flags(cmd)
@@ -97,7 +97,7 @@ any case, with "result" or "error", or for plain messages "body".
   router call --topic compute --method ping --args '{}'
   router call --topic compute --server host1 --method oslo_rpc_server_ping
   router call --topic compute --namespace admin --rpc-version 2.1 --method migrate --args '{"id":7}' --monitor 10s --timeout 10m -o json`,
-		Args: oneArgument,
+		Args: oneArgument, ValidArgsFunction: complete(targetNames),
 	}
 	l.flags(cmd)
 	m.flags(cmd)

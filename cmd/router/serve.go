@@ -40,7 +40,7 @@ than 0 is a failure with what it printed to standard error.`,
   router serve --topic compute --server host1 -v
   router serve --topic compute --server host1 --exec ./answer.sh
   router serve --topic compute --exec 'jq -c .values|add' --workers 4`,
-		Args: oneArgument,
+		Args: oneArgument, ValidArgsFunction: complete(queueNames),
 	}
 	l.flags(cmd)
 	f := cmd.Flags()

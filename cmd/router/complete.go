@@ -1,0 +1,44 @@
+package main
+
+import (
+	"cmp"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wasmrouter/router/config"
+)
+
+// complete completes the first argument, or a flag, with what the configuration of
+// --config names: router.toml unless the command line has another. Where there is
+// none that can be read there is nothing to complete.
+func complete(of func(config.Names) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var path string
+		if f := cmd.Flags().Lookup("config"); f != nil {
+			path = f.Value.String()
+		}
+		names, err := config.ReadNames(cmp.Or(path, "router.toml"))
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return of(names), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func routeNames(n config.Names) []string { return n.Routes }
+func queueNames(n config.Names) []string { return n.Queues }
+
+// targetNames are addresses of everything that the configuration declares.
+func targetNames(n config.Names) []string {
+	var all []string
+	for _, q := range n.Queues {
+		all = append(all, "queue:"+q)
+	}
+	for _, x := range n.Exchanges {
+		all = append(all, "exchange:"+x+"/")
+	}
+	return all
+}
