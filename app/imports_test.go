@@ -26,9 +26,9 @@ var (
 		"e2e": 5, "deploy": 5, "examples": 5,
 	}
 	beside = map[string][]string{
-		"app":          {"transport"}, // whose calls its benchmark measures
-		"rpc":          {"oslo"},      // rpc joins the wire format to the router's ports
-		"internal/gen": {"config"},    // a generator, in no binary
+		"app":          {"transport"},           // whose calls its benchmark measures
+		"rpc":          {"oslo"},                // rpc joins the wire format to the router's ports
+		"internal/gen": {"config", "telemetry"}, // a generator, in no binary
 		// Both brokers that tests run on, in no binary.
 		"internal/testbroker": {"broker", "internal/rabbitnode"},
 	}
@@ -46,8 +46,9 @@ var (
 		"github.com/tetratelabs/wazero":       {"wasmhost"},
 		"github.com/BurntSushi/toml":          {"config"},
 		"github.com/spf13/cobra":              {"cmd"},
+		"github.com/spf13/pflag":              {"cmd"}, // cobra's flags
 		"github.com/invopop/jsonschema":       {"internal/gen"},
-		"github.com/prometheus/client_golang": {"telemetry", "admin"},
+		"github.com/prometheus/client_golang": {"telemetry", "admin", "internal/gen"},
 		"go.opentelemetry.io/otel":            {"telemetry"},
 		"go.opentelemetry.io/proto/otlp":      {"internal/otlptest"}, // a receiver for tests
 		"google.golang.org/protobuf":          {"internal/otlptest"},

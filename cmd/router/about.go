@@ -38,9 +38,10 @@ func build() telemetry.Build {
 func newVersion() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version, the commit and the versions of the main parts",
-		Args:  noArguments,
+		Use:     "version",
+		Short:   "Print the version, the commit and the versions of the main parts",
+		Example: "  router version -o json",
+		Args:    noArguments,
 	}
 	outputFlag(cmd, &output)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -32,7 +32,7 @@ have them already.`,
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pages, err := pages(cmd.Root())
+			pages, err := manualPages(cmd.Root())
 			if err != nil {
 				return failed(err)
 			}
@@ -58,9 +58,9 @@ func writePage(path string, p manual.Page) error {
 	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
 
-// pages returns a page for each command below root that help lists, and one for
+// manualPages returns a page for each command below root that help lists, and one for
 // router.toml.
-func pages(root *cobra.Command) ([]manual.Page, error) {
+func manualPages(root *cobra.Command) ([]manual.Page, error) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	var all []manual.Page

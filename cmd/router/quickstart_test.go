@@ -48,3 +48,39 @@ func TestTheQuickStart(t *testing.T) {
 	}
 	r.stop()
 }
+
+// With README.md alone a newcomer comes as far: its configuration is right, and its
+// own filter routes a message.
+func TestTheReadmeLeadsToAFilterOfOnesOwn(t *testing.T) {
+	r := newReader(t, t.TempDir())
+	if err := os.Mkdir(filepath.Join(r.dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(binDir, "router"), filepath.Join(r.dir, "bin", "router")); err != nil {
+		t.Fatal(err)
+	}
+	done := 0
+	for _, b := range blocks(t, "../../README.md") {
+		switch {
+		case b.Info[0] == "toml" && strings.Contains(b.Text, "mine/mine.wasm"):
+			r.write("mine.toml", b.Text)
+		case b.Info[0] == "sh" && strings.HasPrefix(b.Text, "bin/router filter new "):
+			r.read(b)
+			done++
+		case b.Info[0] == "sh" && strings.HasPrefix(b.Text, "bin/router run -c mine.toml "):
+			first, rest, _ := strings.Cut(b.Text, "\n")
+			r.run(strings.Fields(first)[2:4]...)
+			r.commands(b, rest)
+			done++
+		}
+	}
+	if done != 2 {
+		t.Fatalf("%d blocks of README.md are about a filter of one's own", done)
+	}
+	for _, want := range []string{`header kind: "hello"`, `{"type": "hello"}`} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("no %s in what is printed:\n%s", want, r.out)
+		}
+	}
+	r.stop()
+}

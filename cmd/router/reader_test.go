@@ -79,11 +79,11 @@ func (r *reader) environment() []string {
 	return append(environment(), "ROUTER_URL="+r.addresses.Replace("amqp://127.0.0.1:5672/"))
 }
 
-// run is the terminal in which the router runs.
-func (r *reader) run() {
+// run is the terminal in which the router runs, with further options.
+func (r *reader) run(options ...string) {
 	r.t.Helper()
 	r.router = &process{t: r.t, admin: "http://" + r.admin}
-	r.router.begin(r.dir, nil, "run", "--admin", r.admin)
+	r.router.begin(r.dir, nil, append([]string{"run", "--admin", r.admin}, options...)...)
 	r.router.await("admin listener")
 	r.router.ready()
 }

@@ -193,7 +193,12 @@ func newExplain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain [ROUTE]",
 		Short: "Show what a configuration comes to: stages, filters, limits, targets",
-		Args:  oneArgument, ValidArgsFunction: complete(routeNames),
+		Long: `explain checks a configuration as check does and prints what it comes to: the
+filters of each stage of each route in their order, their limits and grants, the
+targets, what is declared, and what is done on errors. It needs no broker.`,
+		Example: `  router explain
+  router explain orders -c router.toml -o json`,
+		Args: oneArgument, ValidArgsFunction: complete(routeNames),
 	}
 	configFlag(cmd, &path)
 	outputFlag(cmd, &output)

@@ -1,6 +1,6 @@
 // Command gen writes the files that are made from the code: router.schema.json,
-// beside router.toml and in package config, which embeds it, and
-// docs/CONFIG.md. Run it in the repository's root: go run ./internal/gen
+// beside router.toml and in package config, which embeds it, docs/CONFIG.md and
+// docs/METRICS.md. Run it in the repository's root: go run ./internal/gen
 package main
 
 import (
@@ -50,9 +50,14 @@ func generate(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := metrics()
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
 		"router.schema.json":        schema,
 		"config/router.schema.json": schema,
 		"docs/CONFIG.md":            reference(tables),
+		"docs/METRICS.md":           metrics,
 	}, nil
 }
