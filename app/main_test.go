@@ -60,7 +60,7 @@ func head(url string) string {
 	return fmt.Sprintf("[broker]\nurl = %q\n[process]\ncache_dir = %q\n[admin]\nlisten = \"\"\n[log]\nformat = \"json\"\n", url, cacheDir)
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -77,6 +77,30 @@ func TestOnlySignedFiltersAreRead(t *testing.T) {
 	}
 }
 
+// A new version that is tried is held to what filters are.
+func TestOnlyASignedShadowIsRead(t *testing.T) {
+	line, _, private := keyPair(t)
+	dir := t.TempDir()
+	for _, name := range []string{"f.wasm", "g.wasm"} {
+		write(t, dir, name, name, 0o600)
+	}
+	write(t, dir, "f.wasm.sig", string(ed25519.Sign(private, []byte("f.wasm"))), 0o600)
+	c, err := withFilter(t, dir, "f.wasm", "[filters.f.shadow]\npath = \"g.wasm\"\n[process]\nsigners = ['"+line+"']\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := c.ReadShadow("f"); err == nil || !strings.Contains(err.Error(), `filters.f.shadow.path: process.signers asks for a signature, and "g.wasm.sig"`) {
+		t.Errorf("%q, %v", data, err)
+	}
+	write(t, dir, "g.wasm.sig", string(ed25519.Sign(private, []byte("g.wasm"))), 0o600)
+	if data, err := c.ReadShadow("f"); err != nil || string(data) != "g.wasm" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if _, err := withFilter(t, dir, "f.wasm", "sha256 = \""+strings.Repeat("0", 64)+"\"\n[filters.f.shadow]\npath = \"g.wasm\"\n[process]\nrequire_pins = true\n"); err == nil || !strings.Contains(err.Error(), "filters.f.shadow: has no sha256") {
+		t.Errorf("without a pin: %v", err)
+	}
+}
+
 func TestASignatureLiesBesideItsModule(t *testing.T) {
 	line, _, private := keyPair(t)
 	dir := t.TempDir()

@@ -94,7 +94,8 @@ func (l *lane) tidy(state State) {
 		l.new.Close()
 		l.new = nil
 	}
-	if !state.watching() && l.shaded.Load() && l.mu.TryLock() {
+	wanted := state.watching() || state == Promoted && l.new == nil
+	if !wanted && l.shaded.Load() && l.mu.TryLock() {
 		l.dismiss()
 		l.mu.Unlock()
 	}
@@ -114,7 +115,7 @@ func (l *lane) dismiss() {
 func (l *lane) serve(ctx context.Context, stage router.Stage, env *router.Envelope, d *router.Decision) error {
 	t := l.trial
 	if l.new == nil {
-		f, err := t.cfg.New.Instance(ctx)
+		f, err := l.instance(ctx)
 		if err != nil {
 			t.rollBack("it cannot be started: " + err.Error())
 			l.serving = false
@@ -158,6 +159,21 @@ func (l *lane) serve(ctx context.Context, stage router.Stage, env *router.Envelo
 	l.serving = false // the old version has begun with it
 	l.passed()
 	return oldErr
+}
+
+// instance returns one of the new version: the one that had the copies, which has
+// started and knows the traffic, or another.
+func (l *lane) instance(ctx context.Context) (router.Filter, error) {
+	if l.mu.TryLock() {
+		f := l.shadow
+		l.shadow, l.open = nil, false
+		l.shaded.Store(false)
+		l.mu.Unlock()
+		if f != nil {
+			return f, nil
+		}
+	}
+	return l.trial.cfg.New.Instance(ctx)
 }
 
 // passed counts a message once.
