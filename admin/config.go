@@ -41,11 +41,12 @@ type Config struct {
 	Pprof bool
 
 	Health  func() bool                       // whether the process works; nil is always
-	Ready   func() (ready bool, why []string) // with reasons if not; nil is always
+	Ready   func() (ready bool, why []string) // with reasons if not, and what else there is to know; nil is always
 	Metrics http.Handler                      // GET /metrics
 	Reload  func(context.Context) error       // POST /api/reload; one at a time, not ended by the client's leaving
 	Logger  *slog.Logger                      // nil logs nothing
 
+	Events    *Events    // GET /api/events
 	Endpoints []Endpoint // the rest of the API
 }
 

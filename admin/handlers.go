@@ -22,6 +22,9 @@ func (s *Server) mux() *http.ServeMux {
 		handle("GET /metrics", s.cfg.Metrics.ServeHTTP)
 	}
 	handle("GET /api/openapi.yaml", serveOpenAPI)
+	if s.cfg.Events != nil {
+		handle("GET /api/events", s.cfg.Events.stream)
+	}
 	for _, e := range s.cfg.Endpoints {
 		handle(e.Pattern, endpoint(e))
 	}
@@ -54,14 +57,14 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ready, why := s.cfg.Ready()
+	if s.door.asks && !s.door.hasToken(r) {
+		why = nil // they name queues and hosts, and anyone may ask
+	}
 	if !ready {
-		if s.door.asks && !s.door.hasToken(r) {
-			why = nil // they name queues and hosts, and anyone may ask
-		}
 		answer(w, r, http.StatusServiceUnavailable, status{Error: "not ready", Reasons: why})
 		return
 	}
-	answer(w, r, http.StatusOK, status{Status: "ready"})
+	answer(w, r, http.StatusOK, status{Status: "ready", Reasons: why})
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {

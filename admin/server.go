@@ -119,6 +119,10 @@ func (s *Server) Close(ctx context.Context) error {
 	started := s.started
 	s.closed = true
 	s.mu.Unlock()
+	if s.cfg.Events != nil { // a stream does not end by itself
+		s.cfg.Events.close()
+		defer s.cfg.Events.tickers.Wait()
+	}
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		_ = s.http.Close()

@@ -17,8 +17,11 @@ func (a *App) endpoints() []admin.Endpoint {
 		admin.Get("config", func() any { return a.table.Load().cfg.Redacted() }),
 		admin.Get("plan", func() any { return a.table.Load().plan() }),
 		admin.Get("status", func() any { return a.Status() }),
+		{Pattern: "GET /api/decisions", Query: []string{"route", "limit"}, Do: a.decisions},
 		admin.Get("log-level", a.logLevel),
 		{Pattern: "POST /api/log-level", Do: a.setLogLevel},
+		{Pattern: "POST /api/routes/{route}/pause", Do: a.pauseRoute},
+		{Pattern: "POST /api/routes/{route}/resume", Do: a.resumeRoute},
 	}, a.shadowEndpoints()...)
 }
 

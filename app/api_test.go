@@ -1,9 +1,11 @@
 package app_test
 
 import (
+	"bufio"
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/wasmrouter/router/admin"
 	"github.com/wasmrouter/router/internal/apitest"
@@ -36,6 +39,11 @@ var requests = []request{
 	{"GET /api/plan", "", "", 200},
 	{"GET /api/config", "", "", 200},
 	{"GET /api/broker", "", "", 200},
+	{"GET /api/decisions", "", "", 200},
+	{"GET /api/decisions", "/api/decisions?route=r&limit=1", "", 200},
+	{"GET /api/decisions", "/api/decisions?route=none", "", 404},
+	{"GET /api/decisions", "/api/decisions?limit=0", "", 400},
+	{"GET /api/events", "/api/events?kinds=loud", "", 400},
 	{"GET /api/log-level", "", "", 200},
 	{"POST /api/log-level", "", `{"level":"debug"}`, 200},
 	{"POST /api/log-level", "", `{"level":"loud"}`, 400},
@@ -47,6 +55,12 @@ var requests = []request{
 	{"POST /api/filters/{filter}/rollback", "/api/filters/f/rollback", "", 200},
 	{"POST /api/filters/{filter}/rollback", "/api/filters/f/rollback", "", 409},
 	{"POST /api/filters/{filter}/rollback", "/api/filters/g/rollback", "", 404},
+	{"POST /api/routes/{route}/pause", "/api/routes/r/pause", "", 200},
+	{"GET /readyz", "", "", 200},
+	{"GET /api/status", "", "", 200},
+	{"POST /api/routes/{route}/resume", "/api/routes/r/resume", "", 200},
+	{"POST /api/routes/{route}/pause", "/api/routes/none/pause", "", 404},
+	{"POST /api/routes/{route}/resume", "/api/routes/calls:replies/resume", "", 404},
 	{"POST /api/reload", "", "", 200},
 	{"POST /-/reload", "", "", 200},
 }
@@ -64,7 +78,7 @@ func TestTheAPIIsAsItsFileSays(t *testing.T) {
 	if diff := cmp.Diff(api.Operations(), served); diff != "" {
 		t.Errorf("what openapi.yaml describes (-) and what is served (+):\n%s", diff)
 	}
-	answered := map[string]bool{}
+	answered := map[string]bool{"GET /api/events": in.streams(api)}
 	for _, r := range requests {
 		code, kind, body := in.request(r)
 		if code != r.code {
@@ -141,4 +155,73 @@ func (in *instance) request(r request) (code int, kind string, body []byte) {
 		in.t.Fatal(err)
 	}
 	return resp.StatusCode, resp.Header.Get("Content-Type"), body
+}
+
+// streams has each kind of event happen and come, and reports whether all did.
+func (in *instance) streams(api *apitest.API) bool {
+	in.t.Helper()
+	resp, err := http.Get("http://" + in.AdminAddr() + "/api/events")
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || got != "text/event-stream" {
+		in.t.Errorf("events: %d, %s", resp.StatusCode, got)
+	}
+	schemas := map[string]string{"status": "Status", "decision": "Decision", "log": "LogEvent", "reload": "ReloadEvent"}
+	kind := ""
+	for lines := bufio.NewScanner(resp.Body); len(schemas) > 0 && lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ": ")
+		switch {
+		case name == "event":
+			kind = value
+		case name == "data" && schemas[kind] != "":
+			if err := api.Valid(schemas[kind], []byte(value)); err != nil {
+				in.t.Error(err)
+			}
+			delete(schemas, kind)
+			if kind == "status" { // it is the first, and we are heard
+				in.happen()
+			}
+		}
+	}
+	return len(schemas) == 0
+}
+
+// happen has a message go through route r, and a reload fail, which is logged.
+func (in *instance) happen() {
+	in.t.Helper()
+	conn, err := amqp091.Dial(in.broker())
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer conn.Close()
+	ch, err := conn.Channel()
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	if err := ch.PublishWithContext(in.t.Context(), "", "in", false, false, amqp091.Publishing{Body: []byte("secret")}); err != nil {
+		in.t.Fatal(err)
+	}
+	text, err := os.ReadFile(in.path)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	write(in.t, in.path, string(text)+"\n[routes.x]\nlisen = \"x\"\n")
+	if err := in.ReloadAndLog(in.t.Context()); err == nil {
+		in.t.Error("a configuration with a mistake is taken")
+	}
+	write(in.t, in.path, string(text))
+}
+
+// broker is the address of the router's own broker.
+func (in *instance) broker() string {
+	in.t.Helper()
+	text, err := os.ReadFile(in.path)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), `"embedded://`)
+	address, _, _ := strings.Cut(rest, `"`)
+	return "amqp://" + address
 }

@@ -48,11 +48,13 @@ type App struct {
 	phase  func(Phase)        // is told of each; may be nil
 	level  *slog.LevelVar
 	host   *wasmhost.Host
-	admin  *admin.Server  // nil when it is off
+	admin  *admin.Server // nil when it is off
+	events *admin.Events
 	traces *otlp.Exporter // nil when nobody wants traces
 	broker atomic.Pointer[brokerPart]
 	table  atomic.Pointer[table]
 
+	samples samples         // of what becomes of messages
 	offline *OfflineOptions // nil but where routes are tried without a broker
 
 	began time.Time
@@ -116,7 +118,11 @@ func New(ctx context.Context, opts Options) (*App, error) {
 	if err := a.level.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("log level %q: it is one of debug, info, warn, error", level)
 	}
+	a.events = admin.NewEvents(func() any { return a.Status() })
+	a.samples.tell = func(d Decision) { a.events.Publish(admin.EventDecision, d) }
+	a.samples.bodies.Store(cfg.Admin.Bodies)
 	a.log, a.lines = telemetry.NewLogger(a.level, cfg.Log.Format, opts.LogOutput)
+	a.log = slog.New(slog.NewMultiHandler(a.log.Handler(), telemetry.NewSampler(newLogEvents(a.events))))
 	a.warn(warnings)
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.make(ctx, cfg); err != nil {
@@ -167,7 +173,7 @@ func (a *App) newAdmin(cfg *config.Config) (*admin.Server, error) {
 		Listen: listen, Token: cfg.Admin.Token.Reveal(), Pprof: cfg.Admin.Pprof,
 		CertFile: cfg.Admin.CertFile, KeyFile: cfg.Admin.KeyFile, ClientCAFile: cfg.Admin.ClientCAFile,
 		Ready: a.Ready, Metrics: metrics.Handler(), Reload: a.ReloadAndLog, Logger: a.log,
-		Endpoints: a.endpoints(),
+		Events: a.events, Endpoints: a.endpoints(),
 	})
 }
 

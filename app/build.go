@@ -84,6 +84,9 @@ func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPar
 		if a.offline != nil {
 			a.offline.join(&rc)
 		}
+		if a.admin != nil {
+			rc.Tracer = router.Tracers(rc.Tracer, a.samples.of(name))
+		}
 		if err := a.parts(ctx, t, old, rc, broker); err != nil {
 			b.fail([]string{"routes", name}, "", err)
 		}
@@ -117,7 +120,7 @@ func (a *App) parts(ctx context.Context, t, old *table, rc router.RouteConfig, b
 		t.calls[name] = from.calls
 	}
 	from.filters = t.uses(from.route.Filters)
-	if err := t.part(old, name, from, func() (*routePart, error) { return newRoutePart(ctx, a.life, rc, from) }); err != nil {
+	if err := t.part(old, name, from, func() (*routePart, error) { return newRoutePart(ctx, a.life, rc, from, old.gateOf(name)) }); err != nil {
 		return err
 	}
 	if from.calls == nil {

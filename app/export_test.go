@@ -10,5 +10,6 @@ func (a *App) Served() map[string][]string {
 	for _, e := range a.endpoints() {
 		served[e.Pattern] = e.Query
 	}
+	served["GET /api/events"] = []string{"kinds"}
 	return served
 }

@@ -17,7 +17,7 @@ type Status struct {
 	Now         time.Time          `json:"now"`
 	Started     time.Time          `json:"started"`
 	Ready       bool               `json:"ready"`
-	Reasons     []string           `json:"reasons"` // why it is not
+	Reasons     []string           `json:"reasons"` // why it is not, and which routes are paused
 	Reload      ReloadStatus       `json:"reload"`
 	Embedded    bool               `json:"embedded"` // it is its own broker
 	Routes      []RouteStatus      `json:"routes"`
@@ -37,6 +37,8 @@ type RouteStatus struct {
 	Name               string            `json:"name"`
 	Queue              string            `json:"queue"`
 	Consuming          bool              `json:"consuming"`
+	Paused             bool              `json:"paused"`
+	PausedAt           *time.Time        `json:"paused_at,omitempty"`
 	Failure            string            `json:"failure,omitempty"`
 	Received           uint64            `json:"received"`
 	Redelivered        uint64            `json:"redelivered"`
@@ -184,6 +186,9 @@ func (r *routePart) status(name string, consuming map[string]bool) RouteStatus {
 		Received: st.Received, Redelivered: st.Redelivered, Retries: st.Retries, FilterFailures: st.FilterFailures,
 		DeadLetterFailures: st.DeadLetterFailures, Inflight: st.Inflight, Held: st.Held,
 		Settled: map[string]uint64{}, Sent: map[string]uint64{}, DeadLetters: st.DeadLetters, Duration: histogram(st.Duration),
+	}
+	if at := r.gate.closed(); !at.IsZero() {
+		s.Paused, s.PausedAt = true, &at
 	}
 	if failure := r.failure.Load(); failure != nil {
 		s.Failure = *failure

@@ -47,6 +47,7 @@ func (a *App) Reload(ctx context.Context) (err error) {
 	defer a.enters(Running)
 	began := time.Now()
 	old := a.table.Load()
+	defer func() { a.tellReload(err) }()
 	next, broker, err := a.prepare(ctx, old)
 	a.reloads.failed.Store(err != nil)
 	if err != nil {
@@ -153,6 +154,7 @@ func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) (c
 	a.table.Store(next)
 	a.takeOver(old, next)
 	oldBroker := a.broker.Swap(broker)
+	a.samples.reloaded(next.routes, next.cfg.Admin.Bodies)
 	drain := context.WithoutCancel(ctx) // a drain has its own bound
 	var starting sync.WaitGroup
 	for name, r := range next.routes {

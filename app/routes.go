@@ -82,6 +82,7 @@ type routePart struct {
 	origin  origin
 	post    *osloroute.Post // of failures; nil for none
 	replies bool            // it brings replies back to the callers of origin.calls
+	gate    *gate           // closed while the route is paused; nil for replies, which nobody pauses
 	current atomic.Pointer[router.Route]
 	failure atomic.Pointer[string] // why it does not run; nil when it does
 
@@ -93,8 +94,9 @@ type routePart struct {
 
 // newRoutePart makes the route, so that what can fail does so before anything
 // that runs is touched. The route drains when life ends.
-func newRoutePart(ctx, life context.Context, cfg router.RouteConfig, from origin) (*routePart, error) {
-	r := &routePart{origin: from, done: make(chan struct{})}
+func newRoutePart(ctx, life context.Context, cfg router.RouteConfig, from origin, g *gate) (*routePart, error) {
+	r := &routePart{origin: from, gate: g, done: make(chan struct{})}
+	cfg.Listener = gated{cfg.Listener, g}
 	if from.route.Format == "oslo" {
 		if err := r.speakOslo(&cfg); err != nil {
 			return nil, err

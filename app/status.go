@@ -13,8 +13,8 @@ import (
 	"github.com/wasmrouter/router/wasmhost"
 )
 
-// Ready reports whether every route consumes and the router can send, and if
-// not, why.
+// Ready reports whether every route consumes that is not paused and the router can
+// send, and if not, why. Which routes are paused is among the reasons either way.
 func (a *App) Ready() (bool, []string) {
 	if a.life.Err() != nil {
 		return false, []string{"draining"}
@@ -23,7 +23,7 @@ func (a *App) Ready() (bool, []string) {
 	if t == nil || broker == nil {
 		return false, []string{"starting"}
 	}
-	reasons := []string{}
+	reasons, paused := []string{}, []string{}
 	consuming, cause := make(map[string]bool), make(map[string]string)
 	for _, c := range broker.Stat().Connections {
 		if queue, ok := strings.CutPrefix(c.Purpose, "listen "); ok {
@@ -44,7 +44,9 @@ func (a *App) Ready() (bool, []string) {
 	for _, name := range slices.Sorted(maps.Keys(t.routes)) {
 		r := t.routes[name]
 		queue := r.cfg.Source.Queue
-		switch failure := r.failure.Load(); {
+		switch failure, since := r.failure.Load(), r.gate.closed(); {
+		case !since.IsZero():
+			paused = append(paused, fmt.Sprintf("route %s: paused since %s", name, since.UTC().Format(time.RFC3339)))
 		case failure != nil:
 			reasons = append(reasons, fmt.Sprintf("route %s: %s", name, *failure))
 		case !consuming[queue]:
@@ -59,7 +61,7 @@ func (a *App) Ready() (bool, []string) {
 			reasons = append(reasons, fmt.Sprintf("filter %s keeps failing (%s; %d in a row), next try %s", name, f.Cause, f.InARow, nextTry(f.Next)))
 		}
 	}
-	return len(reasons) == 0, reasons
+	return len(reasons) == 0, append(reasons, paused...)
 }
 
 func nextTry(in time.Duration) string {
@@ -111,7 +113,7 @@ func (a *App) Snapshot() telemetry.Snapshot {
 
 // routeStat is one route, with messages of it that were traced.
 func (a *App) routeStat(name string, r *routePart) telemetry.RouteStat {
-	s := telemetry.RouteStat{Name: name, RouteStat: r.current.Load().Stat()}
+	s := telemetry.RouteStat{Name: name, Paused: !r.gate.closed().IsZero(), RouteStat: r.current.Load().Stat()}
 	if a.traces != nil {
 		s.Exemplars = a.traces.Exemplars(r.cfg.Name)
 	}

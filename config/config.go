@@ -398,7 +398,7 @@ type Admin struct {
 	ClientCAFile string `toml:"client_ca_file" json:"client_ca_file"`
 	// Show callers what is in messages, where the listener tells of single ones:
 	// bodies, and the values of headers and properties. Without it they get names
-	// and sizes.
+	// and sizes, routing keys, content types and message ids.
 	Bodies bool `toml:"bodies" json:"bodies"`
 }
 

@@ -13,7 +13,7 @@ type descs struct {
 	buildInfo *prometheus.Desc
 
 	received, settled, sent, duplicates, inflight, held, duration *prometheus.Desc
-	deadLetters, deadLetterFailures, retries, redelivered         *prometheus.Desc
+	deadLetters, deadLetterFailures, retries, redelivered, paused *prometheus.Desc
 
 	filterRefusals *prometheus.Desc
 
@@ -64,6 +64,7 @@ func newDescs() *descs {
 	d.sent = desc("messages_sent_total", "Messages published for the route, by what became of them.", "route", "result")
 	d.duplicates = desc("duplicates_total", "Sends left out because the target already had the message.", "route")
 	d.inflight = desc("inflight_messages", "Messages taken and not settled.", "route")
+	d.paused = desc("route_paused", "Whether the route takes no messages because an operator has paused it.", "route")
 	d.held = desc("held_messages", "Messages waiting to be tried again.", "route")
 	d.duration = desc("message_duration_seconds", "Time from receiving to settling a message.", "route")
 	d.deadLetters = desc("dead_letters_total", "Messages put away as dead letters, by reason.", "route", "reason")
@@ -236,6 +237,7 @@ func (c *collector) route(e *emitter, r *RouteStat) {
 	e.gauge(c.held, float64(r.Held), r.Name)
 	e.timed(c.duration, r.Duration, r.Exemplars, r.Name)
 	e.counter(c.filterRefusals, float64(r.FilterFailures), r.Name)
+	e.flag(c.paused, r.Paused, r.Name)
 	e.counters(c.deadLetters, r.DeadLetters, r.Name)
 	e.counter(c.deadLetterFailures, float64(r.DeadLetterFailures), r.Name)
 	e.counter(c.retries, float64(r.Retries), r.Name)

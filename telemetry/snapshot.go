@@ -38,7 +38,8 @@ type Snapshot struct {
 
 // RouteStat is one route.
 type RouteStat struct {
-	Name string
+	Name   string
+	Paused bool // by an operator
 	router.RouteStat
 	Exemplars []tracing.Exemplar // of Duration
 }
