@@ -107,6 +107,8 @@ func (a *App) Snapshot() telemetry.Snapshot {
 	}
 	logs := a.lines.Stat()
 	s.Logs = &logs
+	ready, _ := a.Ready()
+	s.Ready = &ready
 	s.Config = &telemetry.ConfigStat{Successful: !a.reloads.failed.Load(), LastSuccess: time.Unix(0, a.reloads.at.Load())}
 	return s
 }

@@ -10,7 +10,7 @@ import (
 type descs struct {
 	all []*prometheus.Desc
 
-	buildInfo *prometheus.Desc
+	buildInfo, ready *prometheus.Desc
 
 	received, settled, sent, duplicates, inflight, held, duration *prometheus.Desc
 	deadLetters, deadLetterFailures, retries, redelivered, paused *prometheus.Desc
@@ -58,6 +58,8 @@ func newDescs() *descs {
 		return x
 	}
 	d.buildInfo = desc("build_info", "What runs; always 1.", "version", "revision", "goversion")
+
+	d.ready = desc("ready", "Whether every route consumes and the router can send; /readyz says why not.")
 
 	d.received = desc("messages_received_total", "Messages taken from the route's queue.", "route")
 	d.settled = desc("messages_settled_total", "Messages settled, by how.", "route", "verdict")
@@ -212,6 +214,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	optional(e, &c.embedded, s.Embedded)
 	optional(e, &c.traces, s.Traces)
 	optional(e, &c.logs, s.Logs)
+	if s.Ready != nil {
+		e.flag(c.ready, *s.Ready)
+	}
 	if s.Config != nil {
 		e.flag(c.reloadOK, s.Config.Successful)
 		e.time(c.reloadTime, s.Config.LastSuccess)

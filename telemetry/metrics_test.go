@@ -96,6 +96,7 @@ func everything() source {
 			{Purpose: "listen orders.in", Listens: true, Consuming: true},
 		},
 		Services: []telemetry.ServiceStat{{Name: "prices", Client: services.Client, Server: services.Server, Listener: services.Listener}},
+		Ready:    new(true),
 		Traffic:  traffic, Embedded: embedded,
 		Traces: &telemetry.TraceStat{Ended: 901, Sent: 902, Failed: 903},
 		Logs:   &telemetry.LogStat{Debug: 904, Info: 905, Warn: 906, Error: 907, Suppressed: 908},

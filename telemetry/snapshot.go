@@ -29,6 +29,7 @@ type Snapshot struct {
 	Services     []ServiceStat
 
 	// What is nil is not there.
+	Ready    *bool // as /readyz says
 	Traffic  *TrafficStat
 	Embedded *EmbeddedStat
 	Traces   *TraceStat

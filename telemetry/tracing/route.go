@@ -21,23 +21,37 @@ var _ router.Tracer = (*Tracer)(nil)
 // each publish. What is published carries the context of the span of its publish.
 // A message that is not sampled is not followed: its headers go on as they came.
 func (t *Tracer) Trace(route string, received *router.Envelope) router.Trace {
-	ctx := t.propagator.Extract(context.Background(), headers{received})
+	ctx := context.Background()
+	if t.carries(received) {
+		ctx = t.propagator.Extract(ctx, headers{received})
+	}
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() && !sc.IsSampled() {
 		return nil // who began the trace has decided; this is the cheap way to the same answer
 	}
-	place, attrs := receivedFrom(received)
 	began := received.Origin.Received
 	if began.IsZero() {
 		began = time.Now()
 	}
-	attrs = append(attrs, semconv.MessagingOperationName("process"), attrRoute.String(route))
-	ctx, span := t.spans.Start(ctx, named("process", place),
-		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(began),
-		trace.WithAttributes(identity(attrs, received)...))
+	ctx, span := t.spans.Start(ctx, "process", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(began))
 	if !span.IsRecording() {
 		return nil
 	}
+	// Only now, as most messages may not be sampled.
+	place, attrs := receivedFrom(received)
+	attrs = append(attrs, semconv.MessagingOperationName("process"), attrRoute.String(route))
+	span.SetAttributes(identity(attrs, received)...)
+	span.SetName(named("process", place))
 	return &message{t: t, route: route, ctx: ctx, span: span, began: began}
+}
+
+// carries reports whether a message may bring a trace's context.
+func (t *Tracer) carries(env *router.Envelope) bool {
+	for _, name := range t.fields {
+		if _, ok := env.Header(name); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // message is one message on its way through a route.

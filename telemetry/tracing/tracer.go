@@ -35,6 +35,7 @@ const (
 type Tracer struct {
 	spans      trace.Tracer
 	propagator propagation.TextMapPropagator
+	fields     []string // headers that propagator reads
 
 	mu        sync.RWMutex // protects the map
 	exemplars map[string]*exemplars
@@ -54,6 +55,7 @@ func New(provider trace.TracerProvider, propagator propagation.TextMapPropagator
 	return &Tracer{
 		spans:      provider.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL)),
 		propagator: propagator,
+		fields:     propagator.Fields(),
 		exemplars:  make(map[string]*exemplars),
 	}
 }
