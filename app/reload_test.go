@@ -108,6 +108,7 @@ func testReloadKeepsWhatRunsAfterAnError(t *testing.T, at *testbroker.Broker) {
 		{"no such broker", strings.Replace(text, url, nowhere, 1), "connection refused"},
 		{"the admin listener", strings.Replace(text, `listen = ""`, `listen = "127.0.0.1:0"`, 1), "admin.listen: a reload cannot change it; restart the router"},
 		{"the log's format", strings.Replace(text, `"json"`, `"text"`, 1), "log.format: a reload cannot change it"},
+		{"where traces go", text + "[telemetry]\nendpoint = \"http://127.0.0.1:1\"\n", "telemetry: a reload cannot change it"},
 		{"the cache", strings.Replace(text, "cache_dir = \"", "cache_dir = \"/other", 1), "process.cache_dir: a reload cannot change it"},
 	} {
 		err := in.reload(tc.text)

@@ -150,7 +150,7 @@ func filterStat(f wasmhost.Stat) telemetry.FilterStat {
 		s.KV = &telemetry.KVStat{Entries: kv.Entries, Bytes: kv.Bytes, Hits: kv.Hits, Misses: kv.Misses, Evictions: kv.Evictions}
 	}
 	for _, stage := range f.Stages {
-		s.Hooks = append(s.Hooks, telemetry.HookStat{Hook: stage.Stage.String(), Calls: stage.Calls, Failures: stage.Failures, Duration: stage.Duration})
+		s.Hooks = append(s.Hooks, telemetry.HookStat{Hook: stage.Stage.String(), Calls: stage.Calls, Fuel: telemetry.FuelStat(stage.Fuel), Failures: stage.Failures, Duration: stage.Duration})
 	}
 	for _, m := range f.Metrics {
 		s.User = append(s.User, telemetry.UserMetric{Name: m.Name, Label: m.Label, Kind: telemetry.UserKind(m.Kind), Value: m.Value, Histogram: m.Histogram})

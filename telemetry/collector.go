@@ -20,6 +20,7 @@ type descs struct {
 	errorReplies, proxyPending, proxyCalls, proxyKeepAlives, proxyLate *prometheus.Desc
 
 	filterDuration, filterFailures, filterInstances, filterCalls *prometheus.Desc
+	filterFuel, filterFuelCalls, filterFuelMost                  *prometheus.Desc
 	filterCreated, filterRestarts, filterUnstarted               *prometheus.Desc
 	filterDiscarded, filterRecycled                              *prometheus.Desc
 	filterFailing, filterBackoff                                 *prometheus.Desc
@@ -82,6 +83,9 @@ func newDescs() *descs {
 	d.proxyLate = desc("proxy_late_replies_total", "Replies that no call waited for and were dropped.", "route")
 
 	d.filterCalls = desc("filter_calls_total", "Calls of a filter's hook.", "filter", "hook")
+	d.filterFuel = desc("filter_fuel_total", "Fuel burned by those calls of a filter's hook that were looked at.", "filter", "hook")
+	d.filterFuelCalls = desc("filter_fuel_calls_total", "Calls of a filter's hook whose fuel was looked at.", "filter", "hook")
+	d.filterFuelMost = desc("filter_fuel_most", "Most fuel that one of those calls burned.", "filter", "hook")
 	d.filterDuration = desc("filter_duration_seconds", "Time of one call of a filter's hook.", "filter", "hook")
 	d.filterFailures = desc("filter_failures_total", "Failed calls of a filter's hook, by reason.", "filter", "hook", "reason")
 	d.filterInstances = desc("filter_instances", "Instances of a filter.", "filter", "state")
@@ -259,6 +263,9 @@ func (c *collector) proxy(e *emitter, p *ProxyStat) {
 func (c *collector) filter(e *emitter, f *FilterStat) {
 	for _, h := range f.Hooks {
 		e.counter(c.filterCalls, float64(h.Calls), f.Name, h.Hook)
+		e.counter(c.filterFuel, float64(h.Fuel.Sum), f.Name, h.Hook)
+		e.counter(c.filterFuelCalls, float64(h.Fuel.Calls), f.Name, h.Hook)
+		e.gauge(c.filterFuelMost, float64(h.Fuel.Most), f.Name, h.Hook)
 		e.histogram(c.filterDuration, h.Duration, f.Name, h.Hook)
 		e.counters(c.filterFailures, h.Failures, f.Name, h.Hook)
 	}

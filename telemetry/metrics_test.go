@@ -70,7 +70,7 @@ func everything() source {
 		Filters: []telemetry.FilterStat{{
 			Name: "tenant",
 			Hooks: []telemetry.HookStat{
-				{Hook: "decide", Calls: 421, Failures: map[string]uint64{"trap": 401, "deadline": 402}, Duration: histogram(20 * time.Microsecond)},
+				{Hook: "decide", Calls: 421, Fuel: telemetry.FuelStat{Calls: 422, Sum: 423, Most: 424}, Failures: map[string]uint64{"trap": 401, "deadline": 402}, Duration: histogram(20 * time.Microsecond)},
 				{Hook: "pack", Duration: histogram(2 * time.Second)},
 			},
 			Lent: 403, Idle: 404, Created: 405, MemoryBytes: 408, LogsDropped: 409,

@@ -112,8 +112,17 @@ type KVStat struct {
 type HookStat struct {
 	Hook     string // the stage's name
 	Calls    uint64
+	Fuel     FuelStat
 	Failures map[string]uint64 // by class of [router.FilterError]
 	Duration router.HistogramStat
+}
+
+// FuelStat is what calls have burned that were looked at, in the units of the limit
+// fuel.
+type FuelStat struct {
+	Calls uint64 // those that were looked at
+	Sum   uint64 // of all of them
+	Most  uint64 // of one
 }
 
 // UserKind is the kind of a metric that a filter defines.
