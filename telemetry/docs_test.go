@@ -1,7 +1,6 @@
 package telemetry_test
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -13,62 +12,23 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/wasmrouter/router/telemetry"
 )
 
 const page = "../docs/OBSERVE.md"
 
-// section returns what the page has between two marks, and with -update puts text
-// there.
-func section(t *testing.T, mark, text string) string {
+// section returns what the page has between two marks.
+func section(t *testing.T, mark string) string {
 	t.Helper()
 	raw, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	begin, end := "<!-- "+mark+" -->\n", "<!-- end of "+mark+" -->"
-	before, rest, ok := strings.Cut(string(raw), begin)
-	now, after, ended := strings.Cut(rest, end)
-	if !ok || !ended {
+	_, rest, begun := strings.Cut(string(raw), "<!-- "+mark+" -->\n")
+	text, _, ended := strings.Cut(rest, "<!-- end of "+mark+" -->")
+	if !begun || !ended {
 		t.Fatalf("%s has no section %s", page, mark)
 	}
-	if *update && text != "" {
-		if err := os.WriteFile(page, []byte(before+begin+text+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}
-	return now
-}
-
-var described = regexp.MustCompile(`^Desc\{fqName: (".*?"), help: (".*"), unit: ".*", constLabels: \{\}, variableLabels: \{(.*)\}\}$`)
-
-func TestTheMetricsAreDocumented(t *testing.T) {
-	descs := make(chan *prometheus.Desc, 1000)
-	telemetry.NewCollector(everything(), build).Describe(descs)
-	close(descs)
-	var rows []string
-	for d := range descs {
-		parts := described.FindStringSubmatch(d.String())
-		if parts == nil {
-			t.Fatalf("%s", d)
-		}
-		name, err1 := strconv.Unquote(parts[1])
-		help, err2 := strconv.Unquote(parts[2])
-		if err1 != nil || err2 != nil || help == "" {
-			t.Fatalf("%s: %v, %v", d, err1, err2)
-		}
-		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s |\n", name, strings.ReplaceAll(parts[3], ",", ", "), help))
-	}
-	slices.Sort(rows)
-	want := "| Metric | Labels | What it is |\n|---|---|---|\n" + strings.Join(slices.Compact(rows), "")
-	if diff := cmp.Diff(want, section(t, "metrics", want)); diff != "" {
-		t.Errorf("run go test ./telemetry -update; %s (-want +got):\n%s", page, diff)
-	}
+	return text
 }
 
 // What a log line's keys are called is what people search by: a new one has to be
@@ -100,7 +60,7 @@ func TestTheKeysOfTheLogAreDocumented(t *testing.T) {
 		}
 	}
 	documented := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section(t, "log keys", ""), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section(t, "log keys"), -1) {
 		documented[m[1]] = true
 	}
 	for key, at := range used {
