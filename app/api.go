@@ -20,6 +20,8 @@ func (a *App) endpoints() []admin.Endpoint {
 		{Pattern: "GET /api/decisions", Query: []string{"route", "limit"}, Do: a.decisions},
 		admin.Get("log-level", a.logLevel),
 		{Pattern: "POST /api/log-level", Do: a.setLogLevel},
+		{Pattern: "GET /api/filters/{filter}", Do: a.filterReport},
+		{Pattern: "POST /api/filters/{filter}/reload", Do: a.reloadFilter},
 		{Pattern: "POST /api/routes/{route}/pause", Do: a.pauseRoute},
 		{Pattern: "POST /api/routes/{route}/resume", Do: a.resumeRoute},
 	}, a.shadowEndpoints()...)

@@ -147,7 +147,7 @@ func (a *App) make(ctx context.Context, cfg *config.Config) error {
 	if a.admin, err = a.newAdmin(cfg); err != nil {
 		return err
 	}
-	t, broker, err := a.build(ctx, cfg)
+	t, broker, err := a.build(ctx, cfg, "")
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type builder struct {
 
 	tracer router.Tracer // of all routes; nil is none
 
+	only    string            // the one filter whose module is read again; empty is all
 	modules map[string][]byte // in place of the configuration's, by filter
 
 	errs config.Errors
@@ -59,13 +60,14 @@ func (e oneLine) Error() string { return strings.ReplaceAll(e.err.Error(), "\n",
 func (e oneLine) Unwrap() error { return e.err }
 
 // build makes the table and broker of a configuration, reusing what runs and did
-// not change. On an error nothing new is left behind.
-func (a *App) build(ctx context.Context, cfg *config.Config) (*table, *brokerPart, error) {
+// not change; with only, no filter but that is looked at. On an error nothing new is
+// left behind.
+func (a *App) build(ctx context.Context, cfg *config.Config, only string) (*table, *brokerPart, error) {
 	old := a.table.Load()
 	if old == nil {
 		old = &table{}
 	}
-	b := &builder{cfg: cfg, host: a.host, log: a.log, tracer: a.tracer()}
+	b := &builder{cfg: cfg, host: a.host, log: a.log, tracer: a.tracer(), only: only}
 	if a.offline != nil {
 		b.modules = a.offline.Modules
 	}
@@ -161,6 +163,10 @@ func (b *builder) filters(ctx context.Context, have map[string]loadedFilter) map
 	var group errgroup.Group
 	group.SetLimit(4)
 	for i, name := range names {
+		if b.only != "" && b.only != name {
+			loaded[i] = have[name]
+			continue
+		}
 		f := b.cfg.Filters[name]
 		var err error
 		module, replaced := b.modules[name]

@@ -93,10 +93,23 @@ type instance struct {
 	log  *log
 }
 
+// prepare makes an instance without an App, in a directory of its own.
+func prepare(t *testing.T) *instance {
+	t.Helper()
+	return &instance{t: t, path: filepath.Join(t.TempDir(), "router.toml"), log: new(log)}
+}
+
 // build makes an App; it is stopped, and must be able to, when the test ends.
 func build(t *testing.T, text string) *instance {
 	t.Helper()
-	in := &instance{t: t, path: filepath.Join(t.TempDir(), "router.toml"), log: new(log)}
+	in := prepare(t)
+	in.build(text)
+	return in
+}
+
+func (in *instance) build(text string) {
+	t := in.t
+	t.Helper()
 	write(t, in.path, text)
 	a, err := app.New(t.Context(), app.Options{ConfigPath: in.path, LogOutput: in.log})
 	if err != nil {
@@ -109,7 +122,6 @@ func build(t *testing.T, text string) *instance {
 			t.Logf("log:\n%s", in.log)
 		}
 	})
-	return in
 }
 
 // stop stops the App. That it has to hurry at the deadline is a failure.

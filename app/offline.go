@@ -56,7 +56,7 @@ func NewOffline(ctx context.Context, path string, o OfflineOptions) (*Offline, [
 		return nil, warnings, err
 	}
 	a := &App{host: host, log: o.Logger, life: ctx, offline: &o}
-	t, broker, err := a.build(ctx, cfg)
+	t, broker, err := a.build(ctx, cfg, "")
 	if err != nil {
 		return nil, warnings, errors.Join(err, host.Close(context.WithoutCancel(ctx)))
 	}

@@ -87,7 +87,7 @@ func Check(ctx context.Context, path string) (*Plan, []config.Warning, error) {
 		return nil, warnings, err
 	}
 	a := &App{host: host, log: log, life: ctx}
-	t, broker, err := a.build(ctx, cfg)
+	t, broker, err := a.build(ctx, cfg, "")
 	if err != nil {
 		return nil, warnings, errors.Join(err, host.Close(ctx))
 	}
@@ -99,27 +99,7 @@ func Check(ctx context.Context, path string) (*Plan, []config.Warning, error) {
 func (t *table) plan() *Plan {
 	p := &Plan{Filters: []FilterPlan{}, Routes: []RoutePlan{}, Declare: []string{}}
 	for _, name := range slices.Sorted(maps.Keys(t.filters)) {
-		f, c := t.filters[name], t.cfg.Filters[name]
-		fp := FilterPlan{
-			Name: name, Path: c.Path, SHA256: f.SHA256(), Bytes: f.Size(),
-			Stages: stageNames(f.Stages()),
-			Needs:  Reads(f.Needs()), Limits: c.Limits, Grants: []string{}, LimitsChanged: []string{},
-		}
-		for _, l := range limitsOf(c.Limits) {
-			if l.changed() {
-				fp.LimitsChanged = append(fp.LimitsChanged, l.name)
-			}
-		}
-		if f.next != nil {
-			fp.Shadow = f.next.plan(c.Shadow)
-		}
-		for grant, given := range map[string]bool{"clock": c.Grants.Clock, "random": c.Grants.Random, "metrics": c.Grants.Metrics, "kv": c.Grants.KV} {
-			if given {
-				fp.Grants = append(fp.Grants, grant)
-			}
-		}
-		slices.Sort(fp.Grants)
-		p.Filters = append(p.Filters, fp)
+		p.Filters = append(p.Filters, t.filterPlan(name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.cfg.Routes)) {
 		c := t.cfg.Routes[name]
@@ -145,6 +125,30 @@ func (t *table) plan() *Plan {
 	}
 	p.Declare = declared(top)
 	return p
+}
+
+func (t *table) filterPlan(name string) FilterPlan {
+	f, c := t.filters[name], t.cfg.Filters[name]
+	fp := FilterPlan{
+		Name: name, Path: c.Path, SHA256: f.SHA256(), Bytes: f.Size(),
+		Stages: stageNames(f.Stages()),
+		Needs:  Reads(f.Needs()), Limits: c.Limits, Grants: []string{}, LimitsChanged: []string{},
+	}
+	for _, l := range limitsOf(c.Limits) {
+		if l.changed() {
+			fp.LimitsChanged = append(fp.LimitsChanged, l.name)
+		}
+	}
+	if f.next != nil {
+		fp.Shadow = f.next.plan(c.Shadow)
+	}
+	for grant, given := range map[string]bool{"clock": c.Grants.Clock, "random": c.Grants.Random, "metrics": c.Grants.Metrics, "kv": c.Grants.KV} {
+		if given {
+			fp.Grants = append(fp.Grants, grant)
+		}
+	}
+	slices.Sort(fp.Grants)
+	return fp
 }
 
 func stageNames(set router.StageSet) []string {

@@ -30,7 +30,18 @@ type reloadState struct {
 // change keep their consumers; a changed one drains before its successor
 // starts, so that order is kept and nothing is sent twice. Reload gives up when
 // ctx ends or Stop begins, until what is new takes over.
-func (a *App) Reload(ctx context.Context) (err error) {
+func (a *App) Reload(ctx context.Context) error { return a.renew(ctx, a.prepare) }
+
+// ReloadFilter reads the module of one filter again and runs it, everything else
+// staying as it is, as Reload does.
+func (a *App) ReloadFilter(ctx context.Context, name string) error {
+	return a.renew(ctx, func(ctx context.Context, old *table) (*table, *brokerPart, error) {
+		return a.build(ctx, old.cfg, name)
+	})
+}
+
+// renew makes what prepare returns what runs. An error of prepare's changes nothing.
+func (a *App) renew(ctx context.Context, prepare func(context.Context, *table) (*table, *brokerPart, error)) (err error) {
 	ctx, cancel := a.whileAlive(ctx)
 	defer cancel()
 	if err := a.enter(ctx); err != nil {
@@ -48,7 +59,7 @@ func (a *App) Reload(ctx context.Context) (err error) {
 	began := time.Now()
 	old := a.table.Load()
 	defer func() { a.tellReload(err) }()
-	next, broker, err := a.prepare(ctx, old)
+	next, broker, err := prepare(ctx, old)
 	a.reloads.failed.Store(err != nil)
 	if err != nil {
 		return err
@@ -80,7 +91,7 @@ func (a *App) prepare(ctx context.Context, old *table) (*table, *brokerPart, err
 	if err := a.fixed(old.cfg, cfg); err != nil {
 		return nil, nil, err
 	}
-	next, broker, err := a.build(ctx, cfg)
+	next, broker, err := a.build(ctx, cfg, "")
 	if err != nil {
 		return nil, nil, err
 	}
