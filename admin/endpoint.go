@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // OpenAPI describes every endpoint of the listener. It is served at
@@ -38,6 +39,13 @@ type Endpoint struct {
 	// The answer is sent as JSON with code 200; nil is {"status":"ok"}. An error
 	// is sent as {"error": its text}, with the code that [Refuse] gave it, or 500.
 	Do func(ctx context.Context, r *Request) (any, error)
+	// Stream answers in place of Do, with bytes of the type MediaType, for as long
+	// as it takes. Each Write is sent at once, and fails if the client does not
+	// take it for a minute. An error before the first Write is answered as one of
+	// Do; a later one cuts the connection, so that the client does not take what
+	// it has for the whole.
+	Stream    func(ctx context.Context, r *Request, w io.Writer) error
+	MediaType string
 }
 
 // Get is an endpoint without parameters that answers with what get returns; nil
@@ -126,7 +134,17 @@ func endpoint(e Endpoint) http.HandlerFunc {
 		r.Body = http.MaxBytesReader(w, r.Body, most)
 		query, err := e.parameters(r)
 		var v any
-		if err == nil {
+		switch {
+		case err != nil:
+		case e.Stream != nil:
+			out := &stream{w: w, control: http.NewResponseController(w), media: e.MediaType}
+			if err = e.Stream(r.Context(), &Request{r, query}, out); err == nil {
+				return
+			}
+			if out.began {
+				panic(http.ErrAbortHandler)
+			}
+		default:
 			v, err = e.Do(r.Context(), &Request{r, query})
 		}
 		switch {
@@ -142,6 +160,38 @@ func endpoint(e Endpoint) http.HandlerFunc {
 			sendJSON(w, http.StatusOK, v)
 		}
 	}
+}
+
+// streamTimeout is how long a client may take to accept one Write of a stream.
+const streamTimeout = time.Minute
+
+// stream sends what is written to it at once.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	media   string
+	began   bool
+}
+
+// Write implements [io.Writer].
+func (s *stream) Write(b []byte) (int, error) {
+	if !s.began {
+		s.began = true
+		s.w.Header().Set("Content-Type", s.media)
+		// The deadlines are for requests that are answered at once: the one for
+		// reading would end the request's context.
+		if err := s.control.SetReadDeadline(time.Time{}); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.control.SetWriteDeadline(time.Now().Add(streamTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := s.w.Write(b)
+	if err == nil {
+		err = s.control.Flush()
+	}
+	return n, err
 }
 
 // parameters returns the query of r, each parameter once and known.

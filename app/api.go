@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/wasmrouter/router/admin"
@@ -24,7 +25,7 @@ func (a *App) endpoints() []admin.Endpoint {
 		{Pattern: "POST /api/filters/{filter}/reload", Do: a.reloadFilter},
 		{Pattern: "POST /api/routes/{route}/pause", Do: a.pauseRoute},
 		{Pattern: "POST /api/routes/{route}/resume", Do: a.resumeRoute},
-	}, a.shadowEndpoints()...)
+	}, slices.Concat(a.shadowEndpoints(), a.recordEndpoints())...)
 }
 
 // LogLevel is the least severity that is logged.

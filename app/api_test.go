@@ -65,6 +65,13 @@ var requests = []request{
 	{"POST /api/routes/{route}/resume", "/api/routes/r/resume", "", 200},
 	{"POST /api/routes/{route}/pause", "/api/routes/none/pause", "", 404},
 	{"POST /api/routes/{route}/resume", "/api/routes/calls:replies/resume", "", 404},
+	{"GET /api/record", "", "", 200},
+	{"POST /api/record", "", `{"routes":["calls"]}`, 409},
+	{"DELETE /api/record/{route}", "/api/record/calls", "", 200},
+	{"DELETE /api/record/{route}", "/api/record/none", "", 404},
+	{"POST /api/record", "", `{"sample":0.5,"for":"1ms"}`, 200},
+	{"POST /api/record", "", `{"sample":2}`, 400},
+	{"POST /api/record", "", `{"routes":["none"]}`, 404},
 	{"POST /api/reload", "", "", 200},
 	{"POST /-/reload", "", "", 200},
 }
@@ -83,6 +90,7 @@ func TestTheAPIIsAsItsFileSays(t *testing.T) {
 		t.Errorf("what openapi.yaml describes (-) and what is served (+):\n%s", diff)
 	}
 	answered := map[string]bool{"GET /api/events": in.streams(api)}
+	defer in.beingRecorded("calls")()
 	for _, r := range requests {
 		code, kind, body := in.request(r)
 		if code != r.code {
@@ -114,7 +122,7 @@ func TestTheAPIIsAsItsFileSays(t *testing.T) {
 
 // apiRouter is a configuration that has something of everything to tell.
 func apiRouter(t *testing.T) string {
-	return embeddedRouter(t, testkit.FreeAddress(t), "20s") + `
+	return strings.Replace(embeddedRouter(t, testkit.FreeAddress(t), "20s"), "[admin]\n", "[admin]\nbodies = true\n", 1) + `
 [filters.f]
 path = "stock:content-router"
 limits = { time = "60ms" }
@@ -137,6 +145,21 @@ filters = ["f"]
 [queues.calls]
 [queues.server]
 `
+}
+
+// beingRecorded has a route recorded until the recording is stopped.
+func (in *instance) beingRecorded(route string) (ended func()) {
+	in.t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		in.request(request{"POST /api/record", "", `{"routes":["` + route + `"]}`, 200})
+	}()
+	testkit.Await(in.t, patience, "the recording", func() (bool, string) {
+		_, _, body := in.request(request{"GET /api/record", "", "", 200})
+		return strings.Contains(string(body), route), string(body)
+	})
+	return func() { <-done }
 }
 
 // request makes a request to the instance's admin listener.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/wasmrouter/router/admin"
 	"github.com/wasmrouter/router/amqp"
+	"github.com/wasmrouter/router/app/record"
 	"github.com/wasmrouter/router/config"
 	"github.com/wasmrouter/router/telemetry"
 	"github.com/wasmrouter/router/telemetry/otlp"
@@ -54,8 +55,9 @@ type App struct {
 	broker atomic.Pointer[brokerPart]
 	table  atomic.Pointer[table]
 
-	samples samples         // of what becomes of messages
-	offline *OfflineOptions // nil but where routes are tried without a broker
+	samples  samples // of what becomes of messages
+	recorder record.Recorder
+	offline  *OfflineOptions // nil but where routes are tried without a broker
 
 	began time.Time
 	life  context.Context // ends when Stop begins: routes drain, a reload gives up

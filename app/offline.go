@@ -34,6 +34,8 @@ type Offline struct {
 	host   *wasmhost.Host
 	table  *table
 	broker *brokerPart
+
+	proxied map[string]bool // routes that the configuration has in mode proxy
 }
 
 // NewOffline loads a configuration and builds its routes; the caller closes them.
@@ -50,6 +52,10 @@ func NewOffline(ctx context.Context, path string, o OfflineOptions) (*Offline, [
 			return nil, warnings, cfg.Errorf([]string{"filters"}, "", "there is no filter %q to replace", name)
 		}
 	}
+	proxied := map[string]bool{}
+	for name, r := range cfg.Routes {
+		proxied[name] = r.Format == "oslo" && r.Mode == "proxy"
+	}
 	o.forTrying(cfg)
 	host, err := newHost(ctx, cfg, o.Logger)
 	if err != nil {
@@ -60,7 +66,7 @@ func NewOffline(ctx context.Context, path string, o OfflineOptions) (*Offline, [
 	if err != nil {
 		return nil, warnings, errors.Join(err, host.Close(context.WithoutCancel(ctx)))
 	}
-	return &Offline{host, t, broker}, warnings, nil
+	return &Offline{host, t, broker, proxied}, warnings, nil
 }
 
 // forTrying changes a configuration that nothing else uses.
@@ -103,6 +109,9 @@ func (o *Offline) Routes() map[string]*router.Route {
 	}
 	return all
 }
+
+// Proxied reports whether a route is in mode proxy, though it is not tried in it.
+func (o *Offline) Proxied(route string) bool { return o.proxied[route] }
 
 // Config returns what the routes were built from.
 func (o *Offline) Config() *config.Config { return o.table.cfg }

@@ -33,10 +33,11 @@ func (a *App) openTraces(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-// tracer is what follows the messages of all routes; nil is nothing.
+// tracer is what follows the messages of all routes. The recorder comes first, to
+// see what is sent without the marks of others.
 func (a *App) tracer() router.Tracer {
 	if a.traces == nil {
-		return nil
+		return &a.recorder
 	}
-	return a.traces
+	return router.Tracers(&a.recorder, a.traces)
 }

@@ -74,6 +74,9 @@ func (r *Router) join(rc *router.RouteConfig) {
 // Config returns what the routes were built from.
 func (r *Router) Config() *config.Config { return r.offline.Config() }
 
+// Proxied reports whether a route is in mode proxy when a router runs it.
+func (r *Router) Proxied(route string) bool { return r.offline.Proxied(route) }
+
 // Routes returns the routes' names, in order.
 func (r *Router) Routes() []string { return slices.Sorted(maps.Keys(r.routes)) }
 

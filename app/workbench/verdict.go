@@ -109,6 +109,13 @@ func decision(d *router.Decision, before, after *router.Envelope) decisionJSON {
 	return j
 }
 
+// JSON returns one side of a [Change] as it is in JSON: a body is text, or base64
+// in an object; bytes and times of headers are written as messages have them.
+func JSON(what string, v any) any { return jsonValue(what, v) }
+
+// Show returns what JSON has returned on one line, cut where it gets long.
+func Show(v any) string { return shown(v) }
+
 // jsonValue is a value as JSON: a body is text, or base64 in an object; bytes
 // and times of headers are written as messages have them.
 func jsonValue(what string, v any) any {

@@ -80,12 +80,16 @@ func newBar(w io.Writer) *bar {
 func (b *bar) set(done float64, what string) {
 	const width = 30
 	full := int(done * width)
-	line := fmt.Sprintf("\r[%s%s] %3.0f %%  %s", strings.Repeat("#", full), strings.Repeat(".", width-full), done*100, what)
+	b.say(fmt.Sprintf("[%s%s] %3.0f %%  %s", strings.Repeat("#", full), strings.Repeat(".", width-full), done*100, what))
+}
+
+// say writes the line anew.
+func (b *bar) say(line string) {
 	if b.out == nil || line == b.last {
 		return
 	}
 	b.last = line
-	fmt.Fprintf(b.out, "%s\x1b[K", line)
+	fmt.Fprintf(b.out, "\r%s\x1b[K", line)
 }
 
 func (b *bar) clear() {

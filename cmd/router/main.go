@@ -128,7 +128,7 @@ a second signal.`,
 		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newRun(), newCheck(), newExplain(), newTest(), newFilter(), newDemo(), newBench(), newBroker(),
+		newRun(), newCheck(), newExplain(), newTest(), newRecord(), newReplay(), newFilter(), newDemo(), newBench(), newBroker(),
 		newSend(), newCall(), newNotify(), newListen(), newServe(),
 		newSchema(), newMan(), newVersion(),
 	)

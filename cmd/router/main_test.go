@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/wasmrouter/router/app/record"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
@@ -67,6 +70,8 @@ func environment() []string {
 //
 //	router CODE ARG...     run the command and expect that exit code
 //
+// orders.rec is a recording; see writeRecording.
+//
 // Scripts under testdata/script/broker find a broker at $ROUTER_URL, whose host
 // and port are $BROKER, names of their own in $Q, and
 //
@@ -74,6 +79,27 @@ func environment() []string {
 //	bound EXCHANGE N       wait until N queues are bound to the exchange
 func TestScript(t *testing.T) {
 	testscript.Run(t, params("testdata/script"))
+}
+
+// writeRecording writes a recording of three messages of a route orders, which a
+// filter by_type sent to the queue b by their type, or refused.
+func writeRecording(path string) error {
+	var blocks record.Blocks
+	for i, kind := range []string{"a", "b", "none"} {
+		env := router.NewEnvelope(map[string]any{"no": int32(i)}, []byte(`{"type":"`+kind+`"}`))
+		env.MessageID, env.Origin = kind, router.Origin{Queue: "in", RoutingKey: "in", Received: time.Unix(1, 0)}
+		d := record.Decision{Action: record.ActionDeadLetter, Reason: "rejected", Filter: "by_type", Stage: "decide", Attempts: 1}
+		if kind != "none" {
+			d = record.Decision{Action: record.ActionForward, Attempts: 1, Sent: []record.Sent{
+				{Target: router.Target{Kind: router.TargetQueue, Queue: "b"}, Envelope: env.Clone()},
+			}}
+		}
+		if _, err := blocks.Add(&record.Record{At: time.Unix(2, 0), Route: "orders", Received: env, Decision: d}); err != nil {
+			return err
+		}
+	}
+	blocks.AddSummary(record.Summary{Seen: 3, Taken: 3, Why: "its time was over"})
+	return os.WriteFile(path, append([]byte(record.Header), blocks.Take()...), 0o600)
 }
 
 func TestScriptWithBroker(t *testing.T) {
@@ -100,7 +126,7 @@ func params(dir string) testscript.Params {
 			}
 			root, err := filepath.Abs("../..")
 			env.Setenv("ROOT", root)
-			return err
+			return errors.Join(err, writeRecording(filepath.Join(env.WorkDir, "orders.rec")))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"router": runRouter, "consumed": waitConsumed, "bound": waitBound},
 		// What a script's golden text says is brought up to date by
