@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -35,6 +36,9 @@ func listen(t *testing.T) *net.UnixConn {
 // next returns the lines of the next datagram.
 func next(t *testing.T, conn *net.UnixConn) []string {
 	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil { // no measure
+		t.Fatal(err)
+	}
 	buf := make([]byte, 4096)
 	n, err := conn.Read(buf)
 	if err != nil {

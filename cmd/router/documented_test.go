@@ -3,6 +3,7 @@ package main
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -192,4 +193,38 @@ func hasHeading(text, anchor string) bool {
 		}
 	}
 	return false
+}
+
+// Cases that a page shows are those of the configuration that it shows before them,
+// and it passes them.
+func TestCasesOfPagesPass(t *testing.T) {
+	ran := 0
+	for _, page := range pages(t, "../../docs") {
+		if filepath.Base(page) == "QUICKSTART.md" {
+			continue // its filter has to be built first, which its own test does
+		}
+		config := ""
+		for _, b := range blocks(t, page) {
+			switch strings.Join(b.Info, " ") {
+			case "toml":
+				config = b.Text
+			case "toml cases":
+				dir := t.TempDir()
+				for name, text := range map[string]string{"router.toml": config, "router.test.toml": b.Text} {
+					if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				cmd := exec.CommandContext(t.Context(), filepath.Join(binDir, "router"), "test")
+				cmd.Dir, cmd.Env = dir, environment()
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("%s:%d: %v\n%s", b.File, b.Line, err, out)
+				}
+				ran++
+			}
+		}
+	}
+	if ran < 2 {
+		t.Errorf("%d pages with cases", ran)
+	}
 }
