@@ -18,11 +18,12 @@ type lane struct {
 	old   router.Filter
 	new   router.Filter // nil until the lane first needs it
 
-	begun    bool      // the rest is about the message that was
-	received time.Time // it, which tells it from others
-	first    bool      // no stage of it has been passed
-	serving  bool      // the new version decides it
-	watched  bool      // copies of it are given to the new version
+	begun    bool         // the rest is about the message that was
+	received time.Time    // it, which tells it from others
+	first    bool         // no stage of it has been passed
+	stage    router.Stage // the last that was passed, if not first
+	serving  bool         // the new version decides it
+	watched  bool         // copies of it are given to the new version
 
 	shaded atomic.Bool // shadow may be there
 	mu     sync.Mutex  // protects what follows, which the trial's goroutine uses
@@ -34,7 +35,7 @@ type lane struct {
 
 // Run implements [router.Filter].
 func (l *lane) Run(ctx context.Context, stage router.Stage, env *router.Envelope, d *router.Decision) error {
-	if !l.begun || env.Origin.Received != l.received {
+	if l.another(stage, env) {
 		l.begin(env.Origin.Received)
 	}
 	if l.serving {
@@ -45,15 +46,21 @@ func (l *lane) Run(ctx context.Context, stage router.Stage, env *router.Envelope
 	}
 	c := l.observe(stage, env, d)
 	err := run(ctx, l.trial.cfg.Old, l.old, stage, env, d)
-	if c == nil || resting(err) {
+	if resting(err) {
 		return err
 	}
-	l.first = false
+	l.first, l.stage = false, stage
 	c.made = outcomeOf(env, d, err)
 	if !l.trial.submit(c) {
 		l.watched = false
 	}
 	return err
+}
+
+// another reports whether a message begins. Two may have come at the same moment,
+// for a coarse clock; but the first stages are passed once each.
+func (l *lane) another(stage router.Stage, env *router.Envelope) bool {
+	return !l.begun || env.Origin.Received != l.received || !l.first && stage <= router.Decide && stage <= l.stage
 }
 
 // run runs an instance of one of the versions, which may have no part in the
@@ -134,7 +141,7 @@ func (l *lane) serve(ctx context.Context, stage router.Stage, env *router.Envelo
 	}
 	t.timed(time.Since(began))
 	if err == nil {
-		l.passed()
+		l.passed(stage)
 		return nil
 	}
 	t.count.failures.Add(1)
@@ -148,7 +155,7 @@ func (l *lane) serve(ctx context.Context, stage router.Stage, env *router.Envelo
 		return oldErr // the message begins anew afterwards
 	}
 	if classOf(err) == classOf(oldErr) {
-		l.passed() // it is the message
+		l.passed(stage) // it is the message
 		return oldErr
 	}
 	t.differs(stage, &given, outcomeOf(env, d, oldErr), got)
@@ -157,7 +164,7 @@ func (l *lane) serve(ctx context.Context, stage router.Stage, env *router.Envelo
 		t.rollBack(fmt.Sprintf("it failed on a message that the old version took: %v", err))
 	}
 	l.serving = false // the old version has begun with it
-	l.passed()
+	l.passed(stage)
 	return oldErr
 }
 
@@ -176,8 +183,9 @@ func (l *lane) instance(ctx context.Context) (router.Filter, error) {
 	return l.trial.cfg.New.Instance(ctx)
 }
 
-// passed counts a message once.
-func (l *lane) passed() {
+// passed counts a message once, and notes how far it has come.
+func (l *lane) passed(stage router.Stage) {
+	l.stage = stage
 	if l.first {
 		l.first = false
 		l.trial.count.served.Add(1)

@@ -301,6 +301,22 @@ func TestAMessageWithSeveralStagesIsComparedOnce(t *testing.T) {
 	}
 }
 
+// Messages that came at the same moment are several.
+func TestMessagesOfOneMomentAreToldApart(t *testing.T) {
+	r := newRig(t, staged("old", never), staged("old", never), Rule{})
+	for n := range 5 {
+		env, d := message(0, ""), router.Decision{}
+		for _, s := range allThree[:2+n%2] { // some end before the last stage
+			if err := r.lane.Run(t.Context(), s, &env, &d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s := r.settle(4); s.Trial.Differences != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // No message has both versions, however often they change.
 func TestLanesChangeBetweenMessages(t *testing.T) {
 	r := newRig(t, staged("old", never), staged("new", never), Rule{Share: 40})
