@@ -17,8 +17,9 @@ import (
 func newFilter() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "filter",
-		Short: "Make, build, check, try, test and measure filters",
-		Long: `filter has what authors of filters need; none of it wants a broker.
+		Short: "Make, build, check, try, test and measure filters, and change versions",
+		Long: `filter has what authors of filters need; none of it wants a broker. shadow,
+promote and rollback are about the new version of a filter in a running router.
 
 A filter is named by its project's directory (or filter.toml; by default the
 current directory), by a .wasm file, or as stock:NAME.`,
@@ -41,6 +42,7 @@ current directory), by a .wasm file, or as stock:NAME.`,
 		SuggestionsMinimumDistance: 2,
 	}
 	cmd.AddCommand(newFilterNew(), newFilterBuild(), newFilterTest(), newFilterCheck(), newFilterRun(), newFilterBench(), newFilterInspect(), newFilterList())
+	cmd.AddCommand(newFilterShadow(), newFilterPromote(), newFilterRollback())
 	return cmd
 }
 
