@@ -3,7 +3,6 @@ package app_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -69,19 +68,6 @@ func serve(t *testing.T, tr *transport.Transport, traces rpc.Tracer, queue strin
 	}
 }
 
-// tree writes spans below their parents, in the order in which they began: service,
-// kind and name.
-func tree(spans []otlptest.Span, parent string, depth int) string {
-	var b strings.Builder
-	for _, s := range spans {
-		if s.Parent == parent {
-			fmt.Fprintf(&b, "%s%s %s %s\n", strings.Repeat("  ", depth), s.Service, s.Kind, s.Name)
-			b.WriteString(tree(spans, s.SpanID, depth+1))
-		}
-	}
-	return b.String()
-}
-
 // One trace holds the producer, the router with its filter, and the consumer, each
 // a program with an exporter of its own, as a collector gets it.
 func TestOneTraceFromProducerToConsumer(t *testing.T) {
@@ -123,7 +109,7 @@ func testOneTraceFromProducerToConsumer(t *testing.T, at *testbroker.Broker) {
       consumer consumer process trace.out
         consumer producer publish
 `
-	if diff := cmp.Diff(want, tree(spans, "", 0)); diff != "" {
+	if diff := cmp.Diff(want, otlptest.Tree(spans, func(s otlptest.Span) string { return s.Service })); diff != "" {
 		t.Fatalf("the trace (-want +got):\n%s", diff)
 	}
 	for _, s := range spans {

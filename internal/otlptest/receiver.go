@@ -165,3 +165,25 @@ func attributes(list []*common.KeyValue) map[string]string {
 	}
 	return out
 }
+
+// Tree writes the spans below their parents, in the order in which they began, a
+// line each: what about says, kind and name.
+func Tree(spans []Span, about ...func(Span) string) string {
+	var b strings.Builder
+	var below func(parent, indent string)
+	below = func(parent, indent string) {
+		for _, s := range spans {
+			if s.Parent != parent {
+				continue
+			}
+			b.WriteString(indent)
+			for _, f := range about {
+				b.WriteString(f(s) + " ")
+			}
+			b.WriteString(s.Kind + " " + s.Name + "\n")
+			below(s.SpanID, indent+"  ")
+		}
+	}
+	below("", "")
+	return b.String()
+}
