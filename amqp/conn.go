@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -31,13 +33,20 @@ type conn struct {
 
 	tasks tasks // watch, links, and calls that wait for the broker
 
+	unheard atomic.Int32 // channels in a row that the broker has left without an answer
+
 	notify notifyQueues
 }
 
-// dial tries every endpoint once, in random order.
+// dial tries every endpoint once, in random order, but last the one that has left publishes
+// without an answer.
 func (b *Broker) dial(ctx context.Context, line *line) (*conn, error) {
 	var errs []error
-	for _, i := range rand.Perm(len(b.endpoints)) {
+	order, shunned := rand.Perm(len(b.endpoints)), line.shunned()
+	slices.SortStableFunc(order, func(i, j int) int {
+		return later(b.endpoints[i].addr == shunned) - later(b.endpoints[j].addr == shunned)
+	})
+	for _, i := range order {
 		e := &b.endpoints[i]
 		line.trying(e.addr)
 		c, err := b.dialOne(ctx, e, line)
@@ -50,6 +59,13 @@ func (b *Broker) dial(ctx context.Context, line *line) (*conn, error) {
 		errs = append(errs, fmt.Errorf("connect to %s: %w", e.addr, err))
 	}
 	return nil, errors.Join(errs...)
+}
+
+func later(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 func (b *Broker) dialOne(ctx context.Context, e *endpoint, line *line) (*conn, error) {
@@ -163,6 +179,29 @@ func (c *conn) watch(b *Broker, line *line, closes <-chan *amqp091.Error, blocks
 		}
 	}
 }
+
+// maxUnheard is how many channels of a connection the broker may leave without an answer
+// before another connection, if possible to another host, is tried. A node of RabbitMQ that
+// was parted from the leader of a quorum queue may not answer for minutes, on any channel,
+// while the others do.
+const maxUnheard = 2
+
+// deaf notes that the broker has not answered a publish in time, and gives the connection
+// up if it goes on like that.
+func (c *conn) deaf() {
+	if c.unheard.Add(1) >= maxUnheard {
+		c.wire.fail(errUnheard)
+	}
+}
+
+// hears notes that the broker has answered a publish in time.
+func (c *conn) hears() {
+	if c.unheard.Load() != 0 {
+		c.unheard.Store(0)
+	}
+}
+
+var errUnheard = fmt.Errorf("the broker has not answered publishes in time on %d channels in a row", maxUnheard)
 
 // isLost reports whether the connection has ended.
 func (c *conn) isLost() bool {

@@ -21,7 +21,13 @@ const confirmTick = 100 * time.Millisecond
 // for ever what a new one takes.
 const maxRefusals = 5
 
-var errRefuses = fmt.Errorf("the broker has refused %d publishes in a row on it", maxRefusals)
+// slowRefusal is how long a refusal may take before another channel is tried at once. A
+// queue that is full refuses without a wait; a broker that has looked for the leader of a
+// quorum queue on a node that it cannot reach refuses after 7 s, each time anew, while a
+// new channel would find the leader.
+const slowRefusal = 2 * time.Second
+
+var errRefuses = errors.New("the broker refuses what is published on it")
 
 // link is a channel in confirm mode: what the pool holds. One sender at a time
 // publishes on it. Its goroutine settles the publishes in their order.
@@ -50,6 +56,7 @@ type link struct {
 	bytes   int
 	wanting bool
 	dead    bool
+	proofs  proofs
 }
 
 // pending is a publish that the broker has not answered.
@@ -62,6 +69,7 @@ type pending struct {
 	at       time.Duration // by the gate's clock
 	returned string        // the broker's reason, if it returned the message
 	suspect  bool          // its exchange is among the suspects
+	probe    bool          // nothing follows it to its address until it is settled
 }
 
 // openLink opens a channel on the send connection, waiting for that.
@@ -90,6 +98,7 @@ func (b *Broker) openLinkOn(ctx context.Context, c *conn) (*link, error) {
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 		ring:    make([]pending, b.cfg.MaxInFlight),
+		proofs:  newProofs(),
 	}
 	var err error
 	l.ch, err = c.channel(ctx, func(ch *amqp091.Channel) error { return ch.Confirm(false) })
@@ -138,6 +147,7 @@ func (l *link) begin(p pending) bool {
 	if l.dead {
 		return false
 	}
+	p.probe = l.proofs.begin(address{p.exchange, p.key})
 	l.ring[(l.head+l.n)%len(l.ring)] = p
 	l.n++
 	l.bytes += len(p.env.Body)
@@ -154,6 +164,9 @@ func (l *link) finish(dc *amqp091.DeferredConfirmation) {
 	if dc == nil {
 		l.bytes -= len(p.env.Body)
 		l.b.count.inFlightBytes.Add(-int64(len(p.env.Body)))
+		if p.probe {
+			l.proofs.settle(address{p.exchange, p.key}, false)
+		}
 		*p = pending{}
 		l.n--
 	}
@@ -245,6 +258,7 @@ func (l *link) settleAll() error {
 			case <-timer.C:
 				left := timeout - (l.conn.gate.clock() - p.at)
 				if left <= 0 {
+					l.conn.deaf()
 					return fmt.Errorf("the broker did not answer within %v", timeout)
 				}
 				timer.Reset(max(left, confirmTick))
@@ -265,7 +279,14 @@ func (l *link) settleAll() error {
 		case !acked:
 			err = fmt.Errorf("%w: %s", router.ErrNacked, where(p.exchange, p.key))
 		}
-		if refusals++; acked {
+		if !acked && l.conn.gate.clock()-p.at > slowRefusal {
+			refusals = maxRefusals
+			l.conn.deaf()
+		} else {
+			refusals++
+			l.conn.hears()
+		}
+		if acked {
 			refusals = 0
 		}
 		last := refusals >= maxRefusals && l.closeIfLast()
@@ -287,7 +308,7 @@ func (l *link) lost(e *amqp091.Error) error {
 
 // settle takes the head off and settles it.
 func (l *link) settle(p *pending, err error) {
-	receipt := p.receipt
+	receipt, probe, to := p.receipt, p.probe, address{p.exchange, p.key}
 	size := len(p.env.Body)
 	if p.suspect && speaksFor(err) {
 		l.b.suspects.clear(p.exchange)
@@ -322,6 +343,11 @@ func (l *link) settle(p *pending, err error) {
 		}
 	}
 	receipt.Settle(err)
+	if probe { // after the receipt: it may end the ctx of the Send that waits
+		l.mu.Lock()
+		l.proofs.settle(to, !errors.Is(err, router.ErrNacked))
+		l.mu.Unlock()
+	}
 }
 
 // end settles everything that is left after the link was lost for cause.

@@ -96,6 +96,9 @@ func (s *sender) sendOn(ctx context.Context, l *link, target router.Target, p pe
 	if err := l.await(ctx, len(p.env.Body), limit); err != nil {
 		return err
 	}
+	if err := l.prove(ctx, address{p.exchange, p.key}); err != nil {
+		return err
+	}
 	if err := l.conn.gate.wait(ctx, l.done); err != nil {
 		return err
 	}

@@ -67,6 +67,13 @@ type line struct {
 	stat    ConnectionStat
 	conn    *conn
 	blocked time.Duration // of earlier connections
+	shun    string        // the host whose connection was given up because nothing was answered
+}
+
+func (l *line) shunned() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shun
 }
 
 func (l *line) trying(addr string) {
@@ -93,6 +100,9 @@ func (l *line) down(err error) {
 	defer l.mu.Unlock()
 	if l.conn != nil {
 		l.blocked += l.conn.gate.blocked()
+		if l.shun = ""; l.conn.unheard.Load() >= maxUnheard {
+			l.shun = l.conn.host
+		}
 	}
 	l.conn = nil
 	l.stat.Connected, l.stat.Consuming, l.stat.Lacks = false, false, ""

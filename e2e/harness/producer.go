@@ -78,6 +78,7 @@ func (p *Producer) run(ctx context.Context) {
 		}
 	}()
 	var ch *amqp091.Channel
+	fresh := true // nothing was confirmed on ch
 	last, due := time.Now(), 0.0
 	for id := 0; id < p.load.Count; {
 		select {
@@ -91,6 +92,9 @@ func (p *Producer) run(ctx context.Context) {
 		}
 		last = now
 		end := min(id+int(due), p.load.Count)
+		if fresh { // a quorum queue without a leader refuses the first of many and takes the rest
+			end = min(end, id+1)
+		}
 		if end == id {
 			continue
 		}
@@ -102,12 +106,14 @@ func (p *Producer) run(ctx context.Context) {
 			due -= float64(end - id)
 			id = end
 			p.sent.Store(int64(id))
+			fresh = false
 			continue
 		}
 		if conn != nil {
 			_ = conn.CloseDeadline(time.Now().Add(time.Second))
 		}
 		conn, ch = p.dial()
+		fresh = true
 	}
 }
 

@@ -100,7 +100,7 @@ func (s *soak) strike(f fault) {
 }
 
 // faults are those that the router outlives and that leave the order as it is. A target
-// that refuses messages does not (row 15), nor does a broker that is killed (row 6).
+// that refuses messages does not (row 15).
 func (s *soak) faults() []fault {
 	ctx, n, relay := s.T.Context(), s.Node, s.relay
 	lasting := func(d time.Duration, begin, end func() error) func() error {
@@ -130,6 +130,16 @@ func (s *soak) faults() []fault {
 				return err
 			}
 			return n.StartApp(ctx)
+		}},
+		{"broker killed", func() error { return n.Restart(ctx) }},
+		{"target without its leader", func() error {
+			process := fmt.Sprintf("{'%%2F_%s', node()}", s.Out)
+			return lasting(200*time.Millisecond, func() error {
+				_, err := n.Eval(ctx, fmt.Sprintf("ok = ra:stop_server(quorum_queues, %s)", process))
+				relay.Reset(harness.Sending)
+				relay.Reset(harness.Listening)
+				return err
+			}, evaluating(fmt.Sprintf("ok = ra:restart_server(quorum_queues, %s)", process)))()
 		}},
 		{"broker paused", lasting(2*time.Second, n.Pause, n.Continue)},
 		{"memory alarm", lasting(time.Second,
