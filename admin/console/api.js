@@ -81,5 +81,16 @@ export async function stream(path, signal, onEvent) {
 	}
 }
 
+// download posts a body and hands on what is answered, piece by piece.
+export async function download(path, body, onPiece) {
+	const answer = await call("POST", path, { body, accept: "*/*" });
+	const reader = answer.body.getReader();
+	for (;;) {
+		const { value, done } = await reader.read();
+		if (done) return;
+		onPiece(value);
+	}
+}
+
 // part makes a name a part of a path.
 export const part = encodeURIComponent;

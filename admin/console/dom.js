@@ -20,12 +20,11 @@ export const el = (tag, attrs, ...children) => fill(document.createElement(tag),
 export const svg = (tag, attrs, ...children) => fill(document.createElementNS(svgNames, tag), attrs, children);
 
 // Handlers belong to elements by their property "on", so that morph can hand them on.
+// Those of what is around an element are called after its own.
 for (const type of ["click", "submit", "input", "change", "keydown"]) {
 	document.addEventListener(type, (event) => {
 		for (let node = event.target; node; node = node.parentNode) {
-			if (!node.on?.[type]) continue;
-			node.on[type](event);
-			return;
+			node.on?.[type]?.(event);
 		}
 	});
 }

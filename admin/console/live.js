@@ -109,7 +109,7 @@ async function listen(signal) {
 	signal.addEventListener("abort", cut);
 	let timer = setTimeout(cut, patience);
 	try {
-		await stream("events", own.signal, (name, data) => {
+		await stream("events?kinds=status,log,reload", own.signal, (name, data) => {
 			clearTimeout(timer);
 			timer = setTimeout(cut, patience);
 			event(name, data);

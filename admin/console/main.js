@@ -84,7 +84,7 @@ function draw() {
 	show([
 		live.lost ? el("p", { class: "banner bad", role: "alert" }, `The router does not answer since ${clock(live.lost)}. This is what it said before; the console keeps asking.`) : null,
 		s.reload.successful ? null : el("p", { class: "banner bad" }, "The last reload failed; the configuration before it is in force. The log says why."),
-		s.ready ? null : el("ul", { class: "reasons", "aria-label": "Why the router is not ready" }, s.reasons.map((r) => el("li", {}, r))),
+		s.reasons.length ? el("ul", { class: s.ready ? "reasons fine" : "reasons", "aria-label": s.ready ? "What else there is to know" : "Why the router is not ready" }, s.reasons.map((r) => el("li", {}, r))) : null,
 		here.trouble && !live.lost ? el("p", { class: "banner bad" }, here.trouble) : null,
 		here.page.render(here.name, soon),
 	]);

@@ -26,7 +26,7 @@ var configuration string
 
 // world is a router that is its own broker, with somebody who keeps sending.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	path  string // of the configuration
 	admin string // HOST:PORT
 	amqp  string

@@ -144,7 +144,7 @@ func (p *Page) Nodes() []Node {
 	}
 	var tree struct {
 		Nodes []struct {
-			Ignored    bool  `json:"ignored"`
+			Ignored    bool `json:"ignored"`
 			Role, Name value
 			Properties []struct {
 				Name  string `json:"name"`

@@ -122,7 +122,7 @@ function drawBox(n, compact, unfold) {
 		title(n.label),
 		svg("rect", { class: "box", width: n.width, height: n.height, rx: 8 }),
 		parts.flag,
-		svg("text", { class: "name", x: inset + 2, y: small ? n.height / 2 + 5 : 24 }, fit(name, n.width - (small ? 130 : 120), "name")),
+		svg("text", { class: "name", x: inset + 2, y: small ? n.height / 2 + 5 : 24 }, fit(name, n.width - (small ? 100 : 120), "name")),
 		small ? null : [parts.state, drawChips(n), parts.line],
 		parts.figures,
 	];

@@ -1,9 +1,13 @@
 // A route's page.
 
+import { part, post } from "../api.js";
+import { attempt, confirm } from "../dialogs.js";
 import { el } from "../dom.js";
-import { count, rate, sum, time } from "../format.js";
+import { count, moment, rate, sum, time } from "../format.js";
 import { delta, live, quantile } from "../live.js";
 import { address, chart, dim, facts, figuresOf, mark, routeMark, section, tally, tiles } from "../parts.js";
+import { askToRecord, loadRecordings, progress, recordingOf, sizeOf, stopRecording } from "../recorder.js";
+import { decisionsSection, forgetDecisions, loadDecisions } from "./decisions.js";
 import { trialMark } from "./trial.js";
 
 function chain(stages, label) {
@@ -31,9 +35,34 @@ function way(plan) {
 		!plan.send?.length && !plan.allow?.length ? ends("sends to", [], "nowhere unless a filter decides") : null);
 }
 
+function buttons(r) {
+	const recording = recordingOf(r.name);
+	return el("p", { class: "buttons" },
+		recording ? el("span", { class: "live" }, mark("recording", "bad"), " ", progress(recording, r.name)) : null,
+		recording ? el("button", { id: "record-stop", type: "button", on: { click: () => stopRecording(r.name) } }, sizeOf(r.name) === undefined ? "Stop recording" : "Stop and save") : el("button", { id: "record", type: "button", on: { click: () => askToRecord(r.name) } }, "Record…"),
+		r.paused
+			? el("button", { id: "resume", type: "button", class: "main", on: { click: () => attempt(`Route ${r.name} goes on.`, () => post(`routes/${part(r.name)}/resume`)) } }, "Resume")
+			: el("button", { id: "pause", type: "button", on: { click: () => pause(r) } }, "Pause…"));
+}
+
+function pause(r) {
+	confirm(`Pause ${r.name}?`, `It takes nothing more from the queue ${r.queue}, whose messages wait, until it is resumed or the router ends. What it has in hand is finished first.`, {
+		text: "Pause",
+		do: async () => {
+			await post(`routes/${part(r.name)}/pause`);
+			return `Route ${r.name} is paused.`;
+		},
+	});
+}
+
 export default {
 	title: (name) => "Route " + name,
 	under: "routes",
+	every: 2000,
+	async load(name) {
+		await Promise.all([loadDecisions(name), loadRecordings()]);
+	},
+	leave: forgetDecisions,
 	render(name) {
 		const r = live.status.routes.find((x) => x.name === name);
 		const plan = live.plan.routes.find((x) => x.name === name);
@@ -41,7 +70,8 @@ export default {
 		const f = figuresOf(name);
 		const dead = sum(r.dead_letters);
 		return [
-			el("div", { class: "top" }, el("h2", {}, el("span", { class: "kind" }, "Route "), r.name, " ", routeMark(r))),
+			el("div", { class: "top" }, el("h2", {}, el("span", { class: "kind" }, "Route "), r.name, " ", routeMark(r)), buttons(r)),
+			r.paused ? el("p", {}, "Paused since " + moment(r.paused_at) + ". Its messages wait in the queue " + r.queue + ".") : null,
 			r.failure ? el("p", { class: "bad" }, r.failure) : null,
 			tiles([
 				{ name: "In", value: rate(f.received), unit: "/s" },
@@ -55,6 +85,7 @@ export default {
 			]),
 			section("Last minutes", chart(name, 5)),
 			section("Path of a message", way(plan)),
+			decisionsSection(name),
 			plan.oslo?.replies?.length ? section("Path of a reply", chain(plan.oslo.replies, "Filters of replies by stage")) : null,
 			el("div", { class: "columns" },
 				section("Settled as", tally("Settled as", r.settled, ["Verdict", { text: "Messages", num: true }])),

@@ -12,7 +12,8 @@ const view = {
 	as: sessionStorage.getItem("routes-as"), // graph or table
 	words: "",
 	only: "", // "", trouble or paused
-	unfolded: new Set(),
+	unfolded: new Set(), // groups
+	opened: "", // the group that was just unfolded
 	drawing: null,
 	drawn: "", // what the drawing was made of
 };
@@ -109,10 +110,11 @@ export default {
 		const compact = view.list.length > many;
 		view.drawing = new Drawing(place, model(view.list.map((r) => view.plans.get(r.name)), folded(view.list)), compact, (group) => {
 			view.unfolded.add(group);
+			view.opened = group;
 			view.redraw();
-			const first = view.drawing.boxes.find((b) => b.n.routes.some((name) => name.startsWith(group)));
-			first?.g.focus();
 		});
-		if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+		if (view.opened) view.drawing.boxes.find((b) => b.n.kind === "route" && b.n.label.startsWith(view.opened))?.g.focus();
+		else if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+		view.opened = "";
 	},
 };
