@@ -47,14 +47,14 @@ async function call(method, path, { body, signal, accept } = {}) {
 // get returns what is at a path, and null if this router has no such thing.
 export async function get(path) {
 	try {
-		return await (await call("GET", path, { signal: AbortSignal.timeout(10000) })).json();
+		return await (await call("GET", path, { signal: AbortSignal.timeout(90000) })).json();
 	} catch (e) {
 		if (e.code === 404) return null;
 		throw e;
 	}
 }
 
-export const post = async (path, body) => (await call("POST", path, { body, signal: AbortSignal.timeout(60000) })).json();
+export const post = async (path, body) => (await call("POST", path, { body, signal: AbortSignal.timeout(90000) })).json();
 export const remove = async (path) => (await call("DELETE", path, { signal: AbortSignal.timeout(60000) })).json();
 
 // stream tells onEvent of each event until the stream or signal ends. EventSource

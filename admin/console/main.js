@@ -9,6 +9,7 @@ import config from "./views/config.js";
 import connections from "./views/connections.js";
 import filter from "./views/filter.js";
 import filters from "./views/filters.js";
+import letters from "./views/letters.js";
 import log from "./views/log.js";
 import route from "./views/route.js";
 import routes from "./views/routes.js";
@@ -16,7 +17,7 @@ import routes from "./views/routes.js";
 // A page has a title, and render(name, redraw) that returns what it shows; load(name,
 // redraw) asks for what only it shows, again after "every" milliseconds; after() is
 // called with the page drawn, leave() when another takes its place.
-const pages = { routes, route, filters, filter, connections, broker, config, log };
+const pages = { routes, route, filters, filter, letters, connections, broker, config, log };
 
 const main = document.getElementById("main");
 let here = { page: null, name: undefined, hash: null, trouble: "", timer: 0 };

@@ -1,0 +1,175 @@
+// Dead letters: the queues that have some, and those of one queue.
+
+import { get, part, post } from "../api.js";
+import { confirm, open } from "../dialogs.js";
+import { el } from "../dom.js";
+import { bytes, count, moment, plural, time } from "../format.js";
+import { live } from "../live.js";
+import { address, cell, dim, facts, figure, head, mark, num, table } from "../parts.js";
+import { content } from "./decisions.js";
+
+const most = 200; // that a list shows
+
+let queues; // undefined: not asked yet; null: this router does not tell
+let list; // of one queue
+let chosen = new Set(); // ids
+let only = { reason: "", route: "" };
+let busy = false;
+
+function leave() {
+	list = undefined;
+	chosen = new Set();
+	only = { reason: "", route: "" };
+}
+
+async function loadList(name) {
+	busy = true;
+	try {
+		const query = new URLSearchParams({ limit: String(most) });
+		for (const [k, v] of Object.entries(only)) if (v) query.set(k, v);
+		list = await get(`dead-letters/${part(name)}?${query}`);
+		const there = new Set((list?.letters || []).map((l) => l.id));
+		chosen = new Set([...chosen].filter((id) => there.has(id)));
+	} finally {
+		busy = false;
+	}
+}
+
+// which says in a request which letters are meant, and in words.
+function which(ids) {
+	if (ids) return [{ ids }, plural(ids.length, "letter")];
+	const said = Object.fromEntries(Object.entries(only).filter(([, v]) => v));
+	if (!Object.keys(said).length) return [{ all: true }, "all letters"];
+	return [said, "all letters" + (only.reason ? ` with the reason ${only.reason}` : "") + (only.route ? ` of the route ${only.route}` : "")];
+}
+
+const more = (r) => (r.more ? " The time of one request was up: there may be more, do it again." : "");
+
+function askToReplay(name, ids, redraw) {
+	const [selection, words] = which(ids);
+	const rate = el("input", { id: "rate", type: "number", min: "0", value: "0", inputmode: "numeric" });
+	const to = el("input", { id: "to", placeholder: "where each came from", autocomplete: "off", spellcheck: "false" });
+	const edit = el("select", { id: "edit" }, el("option", { value: "" }, "nothing"), live.plan.filters.map((f) => el("option", { value: f.name }, f.name)));
+	const request = (dry) => post(`dead-letters/${part(name)}/replay`, { ...selection, to: to.value.trim(), edit: edit.value, rate: Number(rate.value) || 0, dry_run: dry });
+	const said = (r, verb) => `${plural(r.replayed, "letter")} of ${name} ${verb}.` + (r.failed ? ` ${plural(r.failed, "letter")} could not be: ${r.failures[0]?.error || ""}` : "") + more(r);
+	const result = el("p", { role: "status" });
+	open(`Replay ${words} of ${name}?`, [
+		el("p", {}, "Each is sent again and leaves this queue when the broker has confirmed that another queue has it."),
+		el("label", { for: "to" }, "To (such as queue:orders)"), to,
+		el("label", { for: "edit" }, "Changed on the way by the filter"), edit,
+		el("label", { for: "rate" }, "Letters a second at most, 0 for as fast as it goes"), rate, result,
+	], [
+		{
+			text: "Replay",
+			do: async () => {
+				const r = await request(false);
+				await loadList(name);
+				redraw();
+				return said(r, "replayed");
+			},
+		},
+		{
+			text: "Try without sending",
+			id: "dry",
+			do: async () => {
+				result.textContent = said(await request(true), "would be replayed");
+				return false;
+			},
+		},
+	]);
+}
+
+function askToPurge(name, ids, redraw) {
+	const [selection, words] = which(ids);
+	confirm(`Purge ${words} of ${name}?`, "They are removed for good. Nothing brings them back.", {
+		text: "Purge",
+		do: async () => {
+			const r = await post(`dead-letters/${part(name)}/purge`, { ...selection, confirm: name });
+			await loadList(name);
+			redraw();
+			return `${plural(r.matched, "letter")} of ${name} removed.` + more(r);
+		},
+	}, name);
+}
+
+async function inspect(name, letter, redraw) {
+	const at = `dead-letters/${part(name)}/${part(letter.id)}`;
+	let d = await get(at);
+	if (d && !d.message.hidden) d = (await get(at + "?body=auto")) || d;
+	if (!d) throw new Error("The letter is not there any more.");
+	const m = d.message;
+	const body = m.body_json !== undefined ? JSON.stringify(m.body_json, null, 2) : m.body;
+	const dialog = open("Letter " + d.id, [
+		facts([
+			["Reason", mark(d.reason, "bad")], ["Error", d.error], ["Route", d.route], ["Filter and stage", [d.filter, d.stage].filter(Boolean).join(", ")], ["Tries", d.attempts ? count(d.attempts) : null],
+			["First seen", d.first_seen ? moment(d.first_seen) : null], ["Came from", [d.queue, [d.exchange, d.routing_key].filter(Boolean).join(" / ")].filter(Boolean).join(", by ")],
+			["Targets that did not get it", d.missing?.join(", ")], ["Left out for want of room", d.left_out],
+			...(d.deaths || []).map((x) => ["The broker's word", `${x.reason} in ${x.queue}, ${plural(x.count, "time")}, last at ${moment(x.time)}`]),
+			...Object.entries(m.properties), ["Body", bytes(m.bytes)],
+		]),
+		m.hidden ? dim("Bodies and values are hidden; admin.bodies = true shows them.") : null,
+		...content(m.hidden ? null : m.headers, body, m.body_hex || m.body_base64),
+	], [
+		{ text: "Replay…", id: "one-replay", do: () => void setTimeout(() => askToReplay(name, [d.id], redraw)) },
+		{ text: "Purge…", id: "one-purge", do: () => void setTimeout(() => askToPurge(name, [d.id], redraw)) },
+	], "Close");
+	dialog.classList.add("wide");
+}
+
+function row(name, l, redraw) {
+	const tick = el("input", { type: "checkbox", id: "pick-" + l.id, "aria-label": "Choose letter " + l.id, on: { change: (e) => (e.target.checked ? chosen.add(l.id) : chosen.delete(l.id), redraw()) } });
+	const look = () => inspect(name, l, redraw).catch((e) => open("Letter " + l.id, el("p", {}, e.message), [], "Close"));
+	return el("tr", {}, head(tick, " ", el("button", { type: "button", class: "link", id: "letter-" + l.id, on: { click: look } }, l.id), el("p", { class: "dim" }, l.age_seconds === undefined ? "age unknown" : time(l.age_seconds) + " old")),
+		cell(mark(l.reason, "bad"), l.filter ? el("span", { class: "dim" }, ` ${l.filter}, ${l.stage}`) : null, l.error ? el("p", {}, l.error) : null),
+		cell(l.route || "–"), cell([l.queue, [l.exchange, l.routing_key].filter(Boolean).join(" / ")].filter(Boolean).join(", by ")), figure(l.attempts ? count(l.attempts) : "–"), figure(bytes(l.bytes)));
+}
+
+function choice(id, label, values, redraw, name) {
+	const change = async (e) => {
+		only = { ...only, [id]: e.target.value };
+		await loadList(name);
+		redraw();
+	};
+	return [el("label", { for: "only-" + id }, label), el("select", { id: "only-" + id, on: { change } }, el("option", { value: "" }, "any"), values.map((v) => el("option", { value: v }, v)))];
+}
+
+function letters(name, redraw) {
+	const routes = live.plan.routes.filter((r) => r.dead_letter === name).map((r) => r.name);
+	const reasons = [...new Set([...live.status.routes.flatMap((r) => Object.keys(r.dead_letters)), ...(list?.letters || []).map((l) => l.reason)])].sort();
+	const top = el("div", { class: "top" }, el("h2", {}, el("span", { class: "kind" }, "Dead letters in "), name), el("a", { href: "#/letters" }, "All queues"));
+	if (list === null) return [top, dim("No route has its dead letters in this queue, or this router does not tell of them.")];
+	const picked = [...chosen];
+	const none = !list?.letters.length;
+	return [top,
+		el("div", { class: "tools" }, choice("reason", "Reason", reasons, redraw, name), choice("route", "Route", routes, redraw, name),
+			el("button", { id: "refresh", type: "button", on: { click: async () => { await loadList(name); redraw(); } } }, "Refresh")),
+		el("div", { class: "tools" },
+			el("button", { id: "replay-chosen", type: "button", disabled: !picked.length, on: { click: () => askToReplay(name, picked, redraw) } }, picked.length ? `Replay ${count(picked.length)} chosen…` : "Replay chosen…"),
+			el("button", { id: "replay-all", type: "button", disabled: none, on: { click: () => askToReplay(name, null, redraw) } }, only.reason || only.route ? "Replay all like these…" : "Replay all…"),
+			el("button", { id: "purge-chosen", type: "button", disabled: !picked.length, on: { click: () => askToPurge(name, picked, redraw) } }, picked.length ? `Purge ${count(picked.length)} chosen…` : "Purge chosen…"),
+			el("button", { id: "purge-all", type: "button", disabled: none, on: { click: () => askToPurge(name, null, redraw) } }, only.reason || only.route ? "Purge all like these…" : "Purge all…")),
+		list === undefined ? el("p", {}, busy ? "Loading." : "") : [
+			dim(`${plural(list.letters.length, "letter")} of ${count(list.ready)} that were there` + (list.more ? "; there may be more like these" : "") + "."),
+			table("Dead letters", ["Letter", "Reason", "Route", "Came from", num("Tries"), num("Size")], list.letters.map((l) => row(name, l, redraw)), "There are none."),
+		],
+	];
+}
+
+export default {
+	title: (name) => (name === undefined ? "Dead letters" : "Dead letters in " + name),
+	under: "letters",
+	async load(name) {
+		if (name === undefined) queues = (await get("dead-letters"))?.queues ?? null;
+		else await loadList(name);
+	},
+	leave,
+	render(name, redraw) {
+		if (name !== undefined) return letters(name, redraw);
+		const top = el("div", { class: "top" }, el("h2", {}, "Dead letters"), dim("messages that a route could not send on, with the reason"));
+		if (queues === undefined) return [top, el("p", {}, "Loading.")];
+		if (queues === null) return [top, dim("This router does not tell of its dead letters; `router dead-letters` does.")];
+		return [top, table("Dead letter queues", ["Queue", "Of the routes", num("Letters"), num("Consumers")],
+			queues.map((q) => el("tr", {}, head(el("a", { id: "queue-" + q.queue, href: address("letters", q.queue) }, q.queue), q.error ? el("p", { class: "bad" }, q.error) : null),
+				cell(q.routes.join(", ")), figure(count(q.messages), q.messages > 0), figure(count(q.consumers)))), "No route keeps dead letters.")];
+	},
+};
