@@ -48,7 +48,7 @@ func newWorld(t *testing.T, token string) *world {
 
 func (w *world) configure(text, token string) {
 	w.t.Helper()
-	head := fmt.Sprintf("[broker]\nurl = %q\n[process]\ncache_dir = %q\n[admin]\nlisten = %q\n", "embedded://me:hidden-password@"+w.amqp+"/", cacheDir, w.admin)
+	head := fmt.Sprintf("[broker]\nurl = %q\n[process]\ncache_dir = %q\ndrain_timeout = \"500ms\"\n[admin]\nlisten = %q\n", "embedded://me:hidden-password@"+w.amqp+"/", cacheDir, w.admin)
 	if token != "" {
 		head += fmt.Sprintf("token = %q\n", token)
 	}

@@ -60,6 +60,7 @@ export default {
 	under: "routes",
 	every: 2000,
 	async load(name) {
+		if (!live.plan?.routes.some((r) => r.name === name)) return;
 		await Promise.all([loadDecisions(name), loadRecordings()]);
 	},
 	leave: forgetDecisions,
