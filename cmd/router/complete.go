@@ -8,14 +8,23 @@ import (
 	"github.com/wasmrouter/router/config"
 )
 
-// complete completes the first argument, or a flag, with what the configuration of
-// --config names: router.toml unless the command line has another. Where there is
-// none that can be read there is nothing to complete.
+// complete completes the first argument of a command with what the configuration
+// names.
 func complete(of func(config.Names) []string) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	named := completeFlag(of)
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		return named(cmd, args, typed)
+	}
+}
+
+// completeFlag completes a flag with what the configuration of --config names:
+// router.toml unless the command line has another. Where there is none that can be
+// read there is nothing to complete.
+func completeFlag(of func(config.Names) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var path string
 		if f := cmd.Flags().Lookup("config"); f != nil {
 			path = f.Value.String()
@@ -28,8 +37,9 @@ func complete(of func(config.Names) []string) cobra.CompletionFunc {
 	}
 }
 
-func routeNames(n config.Names) []string { return n.Routes }
-func queueNames(n config.Names) []string { return n.Queues }
+func routeNames(n config.Names) []string  { return n.Routes }
+func queueNames(n config.Names) []string  { return n.Queues }
+func filterNames(n config.Names) []string { return n.Filters }
 
 // targetNames are addresses of everything that the configuration declares.
 func targetNames(n config.Names) []string {

@@ -61,7 +61,7 @@ func trialCommand(method, verb string, cmd *cobra.Command) *cobra.Command {
 	var output string
 	adminFlags(cmd, &o)
 	outputFlag(cmd, &output)
-	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	cmd.ValidArgsFunction = complete(filterNames)
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return fmt.Errorf("%s takes the name of a filter; see `%s --help`", cmd.CommandPath(), cmd.CommandPath())

@@ -30,6 +30,7 @@ their owner alone. It ends after --for, or when it is interrupted.`,
 	adminFlags(cmd, &o.Router)
 	f := cmd.Flags()
 	f.StringArrayVar(&o.Routes, "route", nil, "record this route; may be repeated (default all)")
+	_ = cmd.RegisterFlagCompletionFunc("route", completeFlag(routeNames))
 	f.StringVar(&o.Files.Path, "out", "", "the file to write; older parts get .1, .2 and so on behind their names")
 	f.Var((*sizeFlag)(&size), "max-size", "begin a new file before one gets larger")
 	f.DurationVar(&o.Files.MaxAge, "max-age", 0, "begin a new file when one is older (default never)")

@@ -82,6 +82,7 @@ func (f *replayFlags) flags(cmd *cobra.Command) {
 	configFlag(cmd, &f.Config)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.Routes, "route", nil, "take the messages of this route; may be repeated (default all)")
+	_ = cmd.RegisterFlagCompletionFunc("route", completeFlag(routeNames))
 	flags.StringArrayVar(&f.filters, "filter", nil, "NAME=PATH: use this module for a filter of the configuration; a project's directory, a .wasm file or stock:NAME")
 	flags.StringArrayVar(&f.Ignore, "ignore", nil, "let this differ: body, error, header:NAME or property:NAME; may be repeated")
 	flags.IntVar(&f.Limit, "limit", 20, "how many messages that differ to show; all are counted")
