@@ -93,3 +93,51 @@ func TestEndpointsTakeParametersAndBodies(t *testing.T) {
 		t.Errorf("what is served: %s", diff)
 	}
 }
+
+func TestAStreamIsSentAsItIsWritten(t *testing.T) {
+	cfg := full()
+	more := make(chan error)
+	cfg.Endpoints = []admin.Endpoint{{
+		Pattern: "POST /api/flow/{name}", MediaType: "application/x-flow",
+		Stream: func(ctx context.Context, r *admin.Request, w io.Writer) error {
+			if r.Path("name") == "none" {
+				return admin.Refuse(http.StatusNotFound, "there is none")
+			}
+			if _, err := io.WriteString(w, "first"); err != nil {
+				return err
+			}
+			select {
+			case err := <-more:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		},
+	}}
+	s := start(t, cfg)
+	open := func(name string) *http.Response {
+		resp, err := http.Post("http://"+s.Addr()+"/api/flow/"+name, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = resp.Body.Close() })
+		return resp
+	}
+	if resp := open("none"); resp.StatusCode != http.StatusNotFound || resp.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%d, %v", resp.StatusCode, resp.Header)
+	}
+	for _, end := range []error{nil, io.ErrClosedPipe} {
+		resp := open("x")
+		if kind := resp.Header.Get("Content-Type"); kind != "application/x-flow" {
+			t.Error(kind)
+		}
+		got := make([]byte, 5)
+		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != "first" { // while the endpoint is at work
+			t.Errorf("%q, %v", got, err)
+		}
+		more <- end
+		if _, err := io.ReadAll(resp.Body); (err == nil) != (end == nil) {
+			t.Errorf("the stream ended with %v, and the client saw %v", end, err)
+		}
+	}
+}

@@ -60,6 +60,24 @@ func FuzzParseFilter(f *testing.F) {
 	})
 }
 
+// FuzzParseCases is FuzzParse for files with cases.
+func FuzzParseCases(f *testing.F) {
+	for _, text := range []string{
+		"[[case]]\nname = \"n\"\ngiven.body = { a = [1, \"${x}\"] }\nexpect.absent = [\"text:x\", \"y\"]\n[[case.expect.sent]]\nheaders = { a = 1 }\n",
+		"[[case]]\nname = \"n\"\nbefore = [{ body_base64 = \"?\" }]\ngiven.oslo = { method = \"m\", event_type = \"e\" }\n", "case = 1", "[case]",
+		"[[case]]\nexpect.messages = -1\ngiven = { body_file = \"/x\", body = \"\" }",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cases, err := ParseCases("r.test.toml", data, "testdata")
+		if (cases == nil) == (err == nil) {
+			t.Fatalf("cases %v, error %v", cases != nil, err)
+		}
+		everyErrorHasItsPlace(t, "r.test.toml", data, nil, err)
+	})
+}
+
 // everyErrorHasItsPlace checks that errors and warnings say what is wrong, what to
 // do about it and where, without a character that a terminal would act on.
 func everyErrorHasItsPlace(t *testing.T, file string, data []byte, warnings []Warning, err error) {

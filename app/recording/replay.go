@@ -143,8 +143,11 @@ func (r *replay) compare(n int, was, now *record.Record) {
 
 // kind is what messages that differ are counted by.
 func (c *Change) kind() string {
-	if c.What == whatAction {
+	switch c.What {
+	case whatAction:
 		return fmt.Sprintf("%s %v -> %v", c.What, c.Was, c.Now)
+	case whatMessage:
+		return "targets"
 	}
 	return c.What
 }

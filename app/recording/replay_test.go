@@ -117,7 +117,7 @@ func TestTenThousandMessagesAgainstAChangedFilter(t *testing.T) {
 	want := &Replayed{
 		Messages: n, Same: n / 10 * 8, Different: n / 10 * 2, Unknown: map[string]int{},
 		Kinds: map[string]int{
-			"message": n / 10 * 2, "action dead-letter -> forward": n / 10, "reason": n / 10, "filter": n / 10, "stage": n / 10,
+			"targets": n / 10 * 2, "action dead-letter -> forward": n / 10, "reason": n / 10, "filter": n / 10, "stage": n / 10,
 		},
 		Differences: []Difference{},
 	}
@@ -209,7 +209,11 @@ and 1 more messages that differ
 	if got, err = Replay(t.Context(), options); err != nil || got.Different != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	options.Routes = []string{"other"}
+	options.Routes, options.Filter = []string{"orders"}, map[string]string{"by_type": "../workbench/identity.wasm"} // which decides nothing
+	if got, err = Replay(t.Context(), options); err != nil || got.Different != 2 || got.Differences[0].Changes[0].Now != "undecided" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	options.Routes, options.Filter = []string{"other"}, nil
 	if got, err = Replay(t.Context(), options); err != nil || got.Messages != 2 || len(got.Unknown) > 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
