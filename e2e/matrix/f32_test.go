@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -9,6 +10,25 @@ import (
 	"github.com/wasmrouter/router/e2e/harness"
 	"github.com/wasmrouter/router/internal/rabbitnode"
 )
+
+// TestF32StartWithFewDescriptors starts the router with fewer file descriptors than it
+// needs, from so few that it cannot read its configuration: each time it ends with one line
+// that says so. With 6 or 7 Go's runtime ends it, with lines of its own.
+func TestF32StartWithFewDescriptors(t *testing.T) {
+	t.Parallel()
+	config := harness.ConfigFile(t, "amqp://127.0.0.1:1", harness.Chain("trial", "in", "out"))
+	for _, files := range []int{4, 8, 10, 12, 16} {
+		out, err := exec.CommandContext(t.Context(), "prlimit", fmt.Sprintf("--nofile=%d", files), harness.Binary, "run", "-c", config, "--admin", "127.0.0.1:0").CombinedOutput()
+		var ended *exec.ExitError
+		if !errors.As(err, &ended) || ended.ExitCode() != 1 {
+			t.Errorf("with %d descriptors: %v, want code 1\n%s", files, err, out)
+		}
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		if last := lines[len(lines)-1]; !strings.HasPrefix(last, "router: ") || !strings.Contains(last, "too many open files") {
+			t.Errorf("with %d descriptors the last line is %q", files, last)
+		}
+	}
+}
 
 // TestF32DescriptorsExhausted takes a running router's file descriptors away and then
 // its connections: it says what it lacks, lives, and goes on when it has them back.

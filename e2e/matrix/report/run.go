@@ -49,7 +49,7 @@ func play(seed uint64, pattern string, short bool, progress io.Writer) (*trial, 
 	}
 	defer os.RemoveAll(dir)
 	// Most of a row is waiting, so that more of them at once than cores save time.
-	cmd := exec.Command("go", "test", "-tags=partition", "-json", "-count=1", "-timeout=3h", "-parallel=4", "-run", pattern, "./e2e/matrix")
+	cmd := exec.Command("go", "test", "-tags=partition,clock", "-json", "-count=1", "-timeout=3h", "-parallel=4", "-run", pattern, "./e2e/matrix")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("ROUTER_E2E_SEED=%d", seed), "ROUTER_E2E_REPORTS="+dir)
 	if !short {
 		cmd.Env = append(cmd.Env, "ROUTER_E2E_FULL=1")
