@@ -17,6 +17,7 @@ type Page struct {
 	t       testing.TB
 	pipe    *pipe
 	session string
+	context string // of storage and downloads
 
 	mu       sync.Mutex
 	problems []string
@@ -38,7 +39,7 @@ func (b *Browser) NewPage(t testing.TB) *Page {
 		SessionID string `json:"sessionId"`
 	}
 	p.call("Target.attachToTarget", args{"targetId": target.TargetID, "flatten": true}, &attached)
-	p.session = attached.SessionID
+	p.session, p.context = attached.SessionID, context.BrowserContextID
 	b.pipe.mu.Lock()
 	b.pipe.events[p.session] = p.event
 	b.pipe.mu.Unlock()
@@ -122,6 +123,12 @@ func (p *Page) Screen(width, height int, dark bool) {
 	p.call("Emulation.setEmulatedMedia", args{"features": []args{
 		{"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": "reduce"}, // nothing to wait for
 	}}, nil)
+}
+
+// Downloads has files that the page saves go into a directory.
+func (p *Page) Downloads(dir string) {
+	p.t.Helper()
+	p.call("Browser.setDownloadBehavior", args{"behavior": "allow", "downloadPath": dir, "browserContextId": p.context}, nil)
 }
 
 // Before has a script run in each page that is opened from now on, before its own.
