@@ -45,7 +45,8 @@ func TestF25Soak(t *testing.T) {
 	tr := harness.NewFedTrial(t, n, load, crashSafe, soakRate)
 	tr.Broker = fmt.Sprintf("connection_name = %q\n", t.Name())
 	s := &soak{Trial: tr, relay: relay}
-	tr.Begin(relay.URL(), byKey...)
+	// A target's process may be gone for longer than the usual five attempts take.
+	tr.Begin(relay.URL(), append(slices.Clone(byKey), "[routes.trial.retry]", "max_attempts = 200", `max_backoff = "1s"`)...)
 
 	s.strike(fault{"router killed", func() error {
 		at := time.Now()
