@@ -32,7 +32,9 @@ allow = ["queue:out"]
 `, name)
 	}
 	in := prepare(t)
-	replace := func(name string, with []byte) { write(t, filepath.Join(filepath.Dir(in.path), name+".wasm"), string(with)) }
+	replace := func(name string, with []byte) {
+		write(t, filepath.Join(filepath.Dir(in.path), name+".wasm"), string(with))
+	}
 	replace("f", module)
 	replace("g", module)
 	in.build(text)

@@ -61,6 +61,9 @@ func Open(o Options) (*Client, error) {
 	}, nil
 }
 
+// Address returns the URL of the listener.
+func (c *Client) Address() string { return c.base }
+
 const (
 	dialTimeout   = 5 * time.Second
 	answerTimeout = time.Minute

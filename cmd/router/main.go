@@ -129,6 +129,7 @@ a second signal.`,
 	})
 	root.AddCommand(
 		newRun(), newCheck(), newExplain(), newTest(), newRecord(), newReplay(), newFilter(), newDemo(), newBench(), newBroker(),
+		newStatus(), newTop(),
 		newSend(), newCall(), newNotify(), newListen(), newServe(),
 		newSchema(), newMan(), newVersion(),
 	)

@@ -100,7 +100,7 @@ func TestNothingGivenOutHoldsASecret(t *testing.T) {
 	given := map[string]string{}
 	for _, path := range []string{
 		"/healthz", "/readyz", "/metrics", "/debug/pprof/", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1",
-		"/debug/pprof/cmdline", "/api/config", "/api/plan", "/api/status", "/console/", "/nothing",
+		"/debug/pprof/cmdline", "/api/config", "/api/decisions", "/api/plan", "/api/status", "/console/", "/nothing",
 	} {
 		_, given[path] = p.get("GET", path)
 	}
