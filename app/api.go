@@ -25,7 +25,7 @@ func (a *App) endpoints() []admin.Endpoint {
 		{Pattern: "POST /api/filters/{filter}/reload", Do: a.reloadFilter},
 		{Pattern: "POST /api/routes/{route}/pause", Do: a.pauseRoute},
 		{Pattern: "POST /api/routes/{route}/resume", Do: a.resumeRoute},
-	}, slices.Concat(a.shadowEndpoints(), a.recordEndpoints())...)
+	}, slices.Concat(a.shadowEndpoints(), a.recordEndpoints(), a.letterEndpoints())...)
 }
 
 // LogLevel is the least severity that is logged.

@@ -72,6 +72,24 @@ var requests = []request{
 	{"POST /api/record", "", `{"sample":0.5,"for":"1ms"}`, 200},
 	{"POST /api/record", "", `{"sample":2}`, 400},
 	{"POST /api/record", "", `{"routes":["none"]}`, 404},
+	{"GET /api/dead-letters", "", "", 200},
+	{"GET /api/dead-letters/{queue}", "/api/dead-letters/in.dead?limit=5&reason=trap&older_than=0s&header=tenant", "", 200},
+	{"GET /api/dead-letters/{queue}", "/api/dead-letters/in.dead?older_than=long", "", 400},
+	{"GET /api/dead-letters/{queue}", "/api/dead-letters/in.dead?header==", "", 400},
+	{"GET /api/dead-letters/{queue}", "/api/dead-letters/in", "", 404},
+	{"GET /api/dead-letters/{queue}/{id}", "/api/dead-letters/in.dead/" + knownLetter, "", 200},
+	{"GET /api/dead-letters/{queue}/{id}", "/api/dead-letters/in.dead/" + knownLetter + "?body=auto", "", 200},
+	{"GET /api/dead-letters/{queue}/{id}", "/api/dead-letters/in.dead/" + knownLetter + "?body=xml", "", 400},
+	{"GET /api/dead-letters/{queue}/{id}", "/api/dead-letters/in.dead/0123456789abcdef", "", 404},
+	{"POST /api/dead-letters/{queue}/replay", "/api/dead-letters/in.dead/replay", "", 400},
+	{"POST /api/dead-letters/{queue}/replay", "/api/dead-letters/in.dead/replay", `{"all":true,"to":"nowhere"}`, 400},
+	{"POST /api/dead-letters/{queue}/replay", "/api/dead-letters/in.dead/replay", `{"all":true,"edit":"none"}`, 400},
+	{"POST /api/dead-letters/{queue}/replay", "/api/dead-letters/in.dead/replay", `{"all":true,"rate":-1}`, 400},
+	{"POST /api/dead-letters/{queue}/replay", "/api/dead-letters/in.dead/replay", `{"ids":["0123456789abcdef"],"dry_run":true}`, 200},
+	{"POST /api/dead-letters/{queue}/replay", "/api/dead-letters/in.dead/replay", `{"reason":"trap","limit":1,"to":"queue:nowhere"}`, 200},
+	{"POST /api/dead-letters/{queue}/purge", "/api/dead-letters/in.dead/purge", `{"all":true}`, 400},
+	{"POST /api/dead-letters/{queue}/purge", "/api/dead-letters/other/purge", `{"all":true,"confirm":"other"}`, 404},
+	{"POST /api/dead-letters/{queue}/purge", "/api/dead-letters/in.dead/purge", `{"reason":"trap","confirm":"in.dead"}`, 200},
 	{"POST /api/reload", "", "", 200},
 	{"POST /-/reload", "", "", 200},
 }
@@ -84,6 +102,7 @@ func TestTheAPIIsAsItsFileSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := start(t, apiRouter(t))
+	in.postKnownLetter()
 	query := in.Served()
 	served := slices.Sorted(maps.Keys(query))
 	if diff := cmp.Diff(api.Operations(), served); diff != "" {

@@ -141,6 +141,7 @@ func (r *Route) writeLetter(original *Envelope, w *letter) Envelope {
 	cc, hasCC := e.Header("CC")
 	e.DelHeader("CC")
 	e.DelHeader("BCC")
+	stripCounts(&e)
 	e.SetHeader(HeaderReason, w.fail.reason)
 	e.SetHeader(HeaderRoute, r.cfg.Name)
 	if e.Expiration != "" {

@@ -92,6 +92,14 @@ func (b *bar) say(line string) {
 	fmt.Fprintf(b.out, "\r%s\x1b[K", line)
 }
 
+// note shows a text in place of how much is done, which nobody knows.
+func (b *bar) note(text string) {
+	if b.out != nil && text != b.last {
+		b.last = text
+		fmt.Fprintf(b.out, "\r%s\x1b[K", text)
+	}
+}
+
 func (b *bar) clear() {
 	if b.out != nil {
 		fmt.Fprint(b.out, "\r\x1b[K")

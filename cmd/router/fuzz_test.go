@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wasmrouter/router/app/deadletters"
 	"github.com/wasmrouter/router/app/workbench"
 	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/router"
@@ -110,7 +111,7 @@ func FuzzPrintedMessage(f *testing.F) {
 			var out bytes.Buffer
 			p := &messagePrinter{out: &out, format: format, oslo: asOslo}
 			p.print(&env)
-			head := 1 + len(env.Headers()) + len(properties(&env.Properties))
+			head := 1 + len(env.Headers()) + len(deadletters.PropertyTexts(&env.Properties))
 			for i, line := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n") {
 				if strings.ContainsFunc(line, func(r rune) bool { return unicode.IsControl(r) && r != '\t' }) || !utf8.ValidString(line) {
 					t.Errorf("line %d is %q", i, line)

@@ -54,18 +54,25 @@ func brokerURL(flag string) string {
 }
 
 func (l *link) flags(cmd *cobra.Command) {
+	l.brokerFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&l.url, "url", "", urlUsage+"; oslo.messaging's transport URL is one too (default "+config.DefaultURL+")")
-	f.StringVarP(&l.config, "config", "c", "", "take the broker from this configuration file")
 	f.StringVarP(&l.format, "format", "f", "", "how messages are written: plain or oslo (oslo.messaging); the default is what the address is for: plain for queues and exchanges, oslo for the rest")
-	f.BoolVar(&l.plaintext, "allow-plaintext", false, "send the password in clear over amqp:// to another machine")
-	f.DurationVar(&l.timeout, "timeout", 30*time.Second, "bound for connecting, publishing and waiting")
 	f.StringVar(&l.exchange, "exchange", "", "topic exchange of --topic (default "+router.DefaultExchange+")")
 	f.StringVar(&l.topic, "topic", "", "address by topic, as oslo.messaging does")
 	f.BoolVar(&l.durable, "durable", false, "declare oslo.messaging's exchanges and queues durable (amqp_durable_queues)")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"plain", "oslo"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// brokerFlags are those that say how the broker is reached.
+func (l *link) brokerFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&l.url, "url", "", urlUsage+"; oslo.messaging's transport URL is one too (default "+config.DefaultURL+")")
+	f.StringVarP(&l.config, "config", "c", "", "take the broker from this configuration file")
+	f.BoolVar(&l.plaintext, "allow-plaintext", false, "send the password in clear over amqp:// to another machine")
+	f.DurationVar(&l.timeout, "timeout", 30*time.Second, "bound for connecting, publishing and waiting")
 	f.BoolVarP(&l.verbose, "verbose", "v", false, "log connecting and losses to standard error")
 	cmd.MarkFlagsMutuallyExclusive("url", "config")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"plain", "oslo"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.MarkFlagFilename("config", "toml")
 }
 
 // oslo settles the format, and reports whether it is oslo.messaging's. Unless

@@ -130,7 +130,7 @@ a second signal.`,
 	root.AddCommand(
 		newRun(), newCheck(), newExplain(), newTest(), newRecord(), newReplay(), newFilter(), newDemo(), newBench(), newBroker(),
 		newStatus(), newTop(),
-		newSend(), newCall(), newNotify(), newListen(), newServe(),
+		newSend(), newCall(), newNotify(), newListen(), newServe(), newDeadLetters(),
 		newSchema(), newMan(), newVersion(),
 	)
 	return root

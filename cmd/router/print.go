@@ -2,16 +2,15 @@ package main
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
+	"github.com/wasmrouter/router/app/deadletters"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -38,7 +37,7 @@ func (p *messagePrinter) print(env *router.Envelope) {
 	}
 	m := printedMessage{
 		Queue: env.Origin.Queue, Exchange: env.Origin.Exchange, RoutingKey: env.Origin.RoutingKey,
-		Redelivered: env.Origin.Redelivered, Properties: properties(&env.Properties), Headers: printable(env.Headers()),
+		Redelivered: env.Origin.Redelivered, Properties: deadletters.PropertyTexts(&env.Properties), Headers: deadletters.HeaderValues(env.Headers()),
 	}
 	switch {
 	case message != nil:
@@ -98,57 +97,4 @@ func compact(v any) string {
 		return fmt.Sprintf("%q", fmt.Sprint(v))
 	}
 	return string(data)
-}
-
-func properties(p *router.Properties) map[string]string {
-	m := map[string]string{
-		"content_type": p.ContentType, "content_encoding": p.ContentEncoding, "correlation_id": p.CorrelationID,
-		"reply_to": p.ReplyTo, "expiration": p.Expiration, "message_id": p.MessageID, "type": p.Type,
-		"user_id": p.UserID, "app_id": p.AppID,
-	}
-	if p.DeliveryMode != 0 {
-		m["delivery_mode"] = fmt.Sprint(p.DeliveryMode)
-	}
-	if p.Priority != 0 {
-		m["priority"] = fmt.Sprint(p.Priority)
-	}
-	if !p.Timestamp.IsZero() {
-		m["timestamp"] = p.Timestamp.UTC().Format(time.RFC3339)
-	}
-	maps.DeleteFunc(m, func(_, v string) bool { return v == "" })
-	return m
-}
-
-// printable returns headers as values that JSON can hold, written as
-// [workbench.Message] reads them.
-func printable(headers map[string]any) map[string]any {
-	m := make(map[string]any, len(headers))
-	for name, v := range headers {
-		m[name] = printableValue(v)
-	}
-	return m
-}
-
-func printableValue(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		return printable(v)
-	case []any:
-		list := make([]any, len(v))
-		for i := range v {
-			list[i] = printableValue(v[i])
-		}
-		return list
-	case float32, float64:
-		if _, err := json.Marshal(v); err != nil {
-			return fmt.Sprint(v)
-		}
-	case router.Decimal:
-		return fmt.Sprintf("%de-%d", v.Value, v.Scale)
-	case []byte:
-		return map[string]string{"bytes": hex.EncodeToString(v)}
-	case time.Time:
-		return map[string]string{"time": v.UTC().Format(time.RFC3339)}
-	}
-	return v
 }

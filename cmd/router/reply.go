@@ -8,6 +8,7 @@ import (
 	"io"
 	"unicode/utf8"
 
+	"github.com/wasmrouter/router/app/deadletters"
 	"github.com/wasmrouter/router/oslo"
 	"github.com/wasmrouter/router/rpc"
 )
@@ -55,7 +56,7 @@ type printedReply struct {
 }
 
 func plainReply(reply rpc.Reply) printedReply {
-	out := printedReply{ContentType: reply.ContentType, Headers: printable(reply.Context)}
+	out := printedReply{ContentType: reply.ContentType, Headers: deadletters.HeaderValues(reply.Context)}
 	if utf8.Valid(reply.Payload) {
 		out.Body = string(reply.Payload)
 	} else {
