@@ -149,15 +149,15 @@ func sum(counts map[string]uint64) (n uint64) {
 // nothing has.
 func since(before, now app.Histogram) app.Histogram {
 	d := app.Histogram{Bounds: now.Bounds, Counts: slices.Clone(now.Counts)}
-	any := false
+	some := false
 	for i := range d.Counts {
 		if i >= len(before.Counts) || before.Counts[i] > d.Counts[i] {
 			return now
 		}
 		d.Counts[i] -= before.Counts[i]
-		any = any || d.Counts[i] > 0
+		some = some || d.Counts[i] > 0
 	}
-	if !any {
+	if !some {
 		return now
 	}
 	return d
