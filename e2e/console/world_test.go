@@ -132,6 +132,33 @@ func (w *world) load() {
 	})
 }
 
+// reject sends messages that end as dead letters, and waits until they are there.
+func (w *world) reject(n int) {
+	w.t.Helper()
+	conn, err := amqp091.Dial("amqp://me:hidden-password@" + w.amqp + "/")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ch, err := conn.Channel()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := range n {
+		body := fmt.Sprintf(`{"type":"created","id":%q}`, script)
+		if err := ch.Publish("", "orders", false, false, amqp091.Publishing{MessageId: fmt.Sprint("bad-", i), ContentType: "application/json", Body: []byte(body)}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	testkit.Await(w.t, time.Minute, "the dead letters", func() (bool, string) {
+		q, err := ch.QueueDeclarePassive("dead", false, false, false, false, nil)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return q.Messages == n, fmt.Sprint(q.Messages)
+	})
+}
+
 type message struct {
 	queue string
 	amqp091.Publishing

@@ -119,7 +119,7 @@ async function inspect(name, letter, redraw) {
 function row(name, l, redraw) {
 	const tick = el("input", { type: "checkbox", id: "pick-" + l.id, "aria-label": "Choose letter " + l.id, on: { change: (e) => (e.target.checked ? chosen.add(l.id) : chosen.delete(l.id), redraw()) } });
 	const look = () => inspect(name, l, redraw).catch((e) => open("Letter " + l.id, el("p", {}, e.message), [], "Close"));
-	return el("tr", {}, head(tick, " ", el("button", { type: "button", class: "link", id: "letter-" + l.id, on: { click: look } }, l.id), el("p", { class: "dim" }, l.age_seconds === undefined ? "age unknown" : time(l.age_seconds) + " old")),
+	return el("tr", {}, head(tick, " ", el("button", { type: "button", class: "link", id: "letter-" + l.id, on: { click: look } }, l.id), el("p", { class: "dim" }, l.age_seconds === undefined ? "age unknown" : l.age_seconds ? time(l.age_seconds) + " old" : "just now")),
 		cell(mark(l.reason, "bad"), l.filter ? el("span", { class: "dim" }, ` ${l.filter}, ${l.stage}`) : null, l.error ? el("p", {}, l.error) : null),
 		cell(l.route || "–"), cell([l.queue, [l.exchange, l.routing_key].filter(Boolean).join(" / ")].filter(Boolean).join(", by ")), figure(l.attempts ? count(l.attempts) : "–"), figure(bytes(l.bytes)));
 }
