@@ -46,6 +46,8 @@ func (b *Browser) NewPage(t testing.TB) *Page {
 	for _, domain := range []string{"Page", "Runtime", "Log", "Accessibility", "Audits"} {
 		p.call(domain+".enable", nil, nil)
 	}
+	// Each page behaves as if it were the one in front.
+	p.call("Emulation.setFocusEmulationEnabled", args{"enabled": true}, nil)
 	p.Screen(1280, 800, false)
 	return p
 }
