@@ -41,7 +41,6 @@ func (p *page) said(text string) {
 
 // A route is paused after a question, which can be answered with no, and goes on.
 func TestPauseAndResume(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	w.load()
 	eachWay(t, w, func(p *page, how string, do func(string)) {
@@ -68,7 +67,6 @@ func TestPauseAndResume(t *testing.T) {
 
 // A filter's new version is taken on, and rolled back.
 func TestPromoteAndRollBack(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	w.load()
 	eachWay(t, w, func(p *page, how string, do func(string)) {
@@ -95,7 +93,6 @@ func TestPromoteAndRollBack(t *testing.T) {
 // What became of messages is shown; what is in them only where the configuration
 // permits it, and then as text.
 func TestDecisions(t *testing.T) {
-	t.Parallel()
 	for name, bodies := range map[string]bool{"hidden": false, "shown": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "")
@@ -123,7 +120,6 @@ func TestDecisions(t *testing.T) {
 
 // The log level and the configuration are changed from their pages.
 func TestLogLevelAndReload(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	eachWay(t, w, func(p *page, how string, do func(string)) {
 		p.on("log", "Log")

@@ -86,7 +86,6 @@ func (p *page) flowing() {
 // Every page of a router under load is readable in both themes and on a telephone,
 // complains of nothing, and takes no name for markup.
 func TestPagesAreReadable(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	w.load()
 	p := look(t, w)
@@ -144,7 +143,6 @@ func TestPagesAreReadable(t *testing.T) {
 // The graph has an edge for each way of a message, marks what fails, and is gone
 // through with the keyboard.
 func TestTheGraph(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	w.load()
 	p := look(t, w)
@@ -188,7 +186,6 @@ func TestTheGraph(t *testing.T) {
 
 // Among many routes one is found by words, by what is wrong, and as a row of a table.
 func TestRoutesAreFound(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	w.load()
 	p := look(t, w)
@@ -213,7 +210,6 @@ func TestRoutesAreFound(t *testing.T) {
 // The token is asked for, a wrong one is refused, and the right one lasts as long as
 // the tab.
 func TestTheToken(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "s3cret")
 	p := look(t, w)
 	p.Wait(`document.activeElement?.id === "token"`)
@@ -234,7 +230,6 @@ func TestTheToken(t *testing.T) {
 // A router that is lost is said to be, with what it said last, and shown again when
 // it is back.
 func TestALostRouter(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	p := look(t, w)
 	p.Wait(`document.querySelector(".graph")`)
@@ -248,7 +243,6 @@ func TestALostRouter(t *testing.T) {
 
 // A page that nobody sees asks for nothing.
 func TestAHiddenPageAsksForNothing(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	p := look(t, w)
 	p.Before(`(() => {

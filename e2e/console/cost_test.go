@@ -25,7 +25,7 @@ func BenchmarkAnOpenConsole(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := &world{t: b, path: filepath.Join(b.TempDir(), "router.toml"), admin: testkit.FreeAddress(b), amqp: testkit.FreeAddress(b)}
+	w := &world{t: b, path: filepath.Join(b.TempDir(), "router.toml"), admin: testkit.FreeAddress(b), amqp: testkit.FreeAddress(b), every: 5 * time.Millisecond}
 	w.configure(configuration, "")
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
 	router := exec.CommandContext(ctx, binary, "run", "-c", w.path)

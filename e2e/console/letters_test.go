@@ -5,7 +5,6 @@ import "testing"
 // Dead letters are listed with their reasons, inspected, replayed one, some and all,
 // and purged after the queue's name was typed.
 func TestDeadLetters(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	w.showBodies()
 	letters := func(p *page, n string) {

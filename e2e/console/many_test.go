@@ -27,7 +27,6 @@ func manyRoutes() string {
 // Two hundred routes are folded into their tenants, unfolded by click and by key, and
 // found by a word.
 func TestTwoHundredRoutes(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	w.stop()
 	w.configure(manyRoutes(), "")

@@ -11,7 +11,6 @@ import (
 
 // A recording goes from the router through the page to a file, until it is stopped.
 func TestRecording(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "")
 	w.showBodies()
 	w.load()

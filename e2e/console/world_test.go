@@ -31,11 +31,12 @@ type world struct {
 	admin string // HOST:PORT
 	amqp  string
 	app   *app.App
+	every time.Duration // between two rounds of messages
 }
 
 func newWorld(t *testing.T, token string) *world {
 	t.Helper()
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "router.toml"), admin: testkit.FreeAddress(t), amqp: testkit.FreeAddress(t)}
+	w := &world{t: t, path: filepath.Join(t.TempDir(), "router.toml"), admin: testkit.FreeAddress(t), amqp: testkit.FreeAddress(t), every: 20 * time.Millisecond}
 	w.configure(configuration, token)
 	w.start()
 	t.Cleanup(func() {
@@ -110,7 +111,7 @@ func (w *world) load() {
 	}
 	stop := make(chan struct{})
 	running.Go(func() {
-		tick := time.NewTicker(5 * time.Millisecond)
+		tick := time.NewTicker(w.every)
 		defer tick.Stop()
 		for n := 0; ; n++ {
 			select {

@@ -9,8 +9,8 @@ let all; // as last told; undefined: not asked yet; null: this router does not t
 
 const kinds = { forward: "good", reply: "good", reject: "bad", requeue: "warn", drop: "" };
 
-// reading reports whether somebody has opened one: then the list stands still.
-const reading = () => Boolean(document.querySelector(".decision[open]"));
+// reading reports whether somebody is at the list or has opened one: then it stands still.
+const reading = () => Boolean(document.querySelector(".decision[open], .decisions:hover, .decisions:focus-within"));
 
 export async function loadDecisions(route) {
 	if (!reading()) all = await get("decisions?route=" + part(route));
@@ -55,6 +55,6 @@ export function decisionsSection(name) {
 	if (all === null) return section("Recent decisions", dim("This router does not tell of single messages."));
 	const mine = (all?.decisions || []).filter((d) => d.route === name).slice(0, 20);
 	return section("Recent decisions",
-		dim("A sample of the messages, the newest first. ", reading() ? "The list stands still while one is open." : "Open one to see what each filter made of it."),
+		dim("A sample of the messages, the newest first. ", reading() ? "The list stands still while you are at it." : "Open one to see what each filter made of it."),
 		mine.length ? el("div", { class: "decisions" }, mine.map((d) => decision(d, all.bodies))) : dim(all ? "None so far." : "Loading."));
 }
