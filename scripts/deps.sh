@@ -5,7 +5,7 @@
 #   scripts/deps.sh test    that, compilers for filters in C, Rust and
 #                           AssemblyScript, WebAssembly tools, oslo.messaging,
 #                           AMQP clients of Python and Node.js, what checks
-#                           a systemd unit
+#                           a systemd unit and manual pages
 #
 # Installing rabbitmq-server on Debian starts a broker on port 5672 for the
 # whole machine; this script keeps it from starting.
@@ -48,6 +48,7 @@ compilers() {
 	need python3-oslo.messaging /usr/bin/python3 -c 'import oslo_messaging'
 	need curl tool curl # the quick start uses it
 	need systemd tool systemd-analyze # checks the unit file
+	need man-db tool man # reads the manual pages
 	need python3-pika /usr/bin/python3 -c 'import pika'
 }
 browser() { need chromium tool chromium; } # for the console's pages
