@@ -1,11 +1,13 @@
 package matrix
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wasmrouter/router/e2e/harness"
 	"github.com/wasmrouter/router/internal/rabbitnode"
@@ -13,12 +15,15 @@ import (
 
 // TestF32StartWithFewDescriptors starts the router with fewer file descriptors than it
 // needs, from so few that it cannot read its configuration: each time it ends with one line
-// that says so. With 6 or 7 Go's runtime ends it, with lines of its own.
+// that says so. With 6 or 7 Go's runtime ends it, with lines of its own; from 10 on it may
+// start, if it has its filters compiled.
 func TestF32StartWithFewDescriptors(t *testing.T) {
 	t.Parallel()
 	config := harness.ConfigFile(t, "amqp://127.0.0.1:1", harness.Chain("trial", "in", "out"))
-	for _, files := range []int{4, 8, 10, 12, 16} {
-		out, err := exec.CommandContext(t.Context(), "prlimit", fmt.Sprintf("--nofile=%d", files), harness.Binary, "run", "-c", config, "--admin", "127.0.0.1:0").CombinedOutput()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, files := range []int{4, 8} {
+		out, err := exec.CommandContext(ctx, "prlimit", fmt.Sprintf("--nofile=%d", files), harness.Binary, "run", "-c", config, "--admin", "127.0.0.1:0").CombinedOutput()
 		var ended *exec.ExitError
 		if !errors.As(err, &ended) || ended.ExitCode() != 1 {
 			t.Errorf("with %d descriptors: %v, want code 1\n%s", files, err, out)
