@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -246,72 +245,6 @@ func (s *Browsing) get(ctx context.Context) (*amqp091.Delivery, error) {
 	return d, nil
 }
 
-// consume has the broker send another batch. What came before stays with the channel.
-// It is asked for by another consumer, since one's window cannot be widened.
-func (s *Browsing) consume(ctx context.Context) error {
-	batch := firstBatch
-	if s.taken > 0 {
-		batch = maxBatch
-		if s.counts {
-			batch = countedBatch << min(s.keepers/3, 11)
-		}
-		batch = min(batch, max(batchBytes/max(s.largest, 1), 1), maxWindow)
-	}
-	batch = min(batch, s.most-s.taken)
-	late := s.takeLate()
-	ch, queue, old := s.ch, s.queue, ""
-	if s.consumers > 0 {
-		old = s.consumerTag()
-	}
-	s.consumers++
-	tag := s.consumerTag()
-	opened := make(chan (<-chan amqp091.Delivery), 1)
-	err := s.conn.call(ctx, func() error {
-		if old != "" {
-			if err := ch.Cancel(old, false); err != nil {
-				return err
-			}
-		}
-		if err := acknowledge(ch, late); err != nil {
-			return err
-		}
-		if err := ch.Qos(batch, 0, false); err != nil {
-			return err
-		}
-		deliveries, err := ch.Consume(queue, tag, false, false, false, false, nil)
-		opened <- deliveries
-		return err
-	})
-	if err != nil {
-		return explain(err, fmt.Sprintf("queue %q", queue))
-	}
-	s.deliveries, s.batch, s.open, s.first = <-opened, batch, 0, s.last+1
-	return nil
-}
-
-// consumerTag names the present consumer. A number alone would be taken by a message
-// that was asked for by itself, in a quorum queue.
-func (s *Browsing) consumerTag() string { return fmt.Sprintf("browse-%08d", s.consumers) }
-
-// takeLate returns the tags that are acknowledged when the present consumer has ended.
-func (s *Browsing) takeLate() []uint64 {
-	late := s.late
-	if s.open > len(late) {
-		s.keepers++
-	}
-	s.late = nil
-	return late
-}
-
-func acknowledge(ch *amqp091.Channel, tags []uint64) error {
-	for _, tag := range tags {
-		if err := ch.Ack(tag, false); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Stop has the broker send no more than was asked for. Next goes on with that, of which
 // there is little, and then returns [io.EOF].
 func (s *Browsing) Stop(ctx context.Context) error {
@@ -348,23 +281,6 @@ func (s *Browsing) lost() error {
 		return fmt.Errorf("the next one cannot be decoded: %w", err)
 	}
 	return err
-}
-
-// Ack removes a message from the queue. That is done for certain only when Close has
-// returned nil; in a queue that counts deliveries it is not begun before the batch has
-// come, mostly 32 messages.
-func (s *Browsing) Ack(tag uint64) error {
-	if s.counts && tag >= s.first && s.deliveries != nil && !slices.Contains(s.alone, tag) {
-		s.late = append(s.late, tag)
-		return nil
-	}
-	if err := s.ch.Ack(tag, false); err != nil {
-		return fmt.Errorf("amqp: browse queue %q: acknowledge: %w", s.queue, err)
-	}
-	if tag >= s.first && !slices.Contains(s.alone, tag) {
-		s.open--
-	}
-	return nil
 }
 
 // release ends the connection and lets the broker go.
@@ -410,41 +326,4 @@ func (s *Browsing) Close() error {
 		return fmt.Errorf("amqp: browse queue %q: what was acknowledged last may still be there: %w", s.queue, err)
 	}
 	return nil
-}
-
-// QueueState says what the broker tells of a queue.
-type QueueState struct {
-	Messages  int // ready; those in consumers' hands are not counted
-	Consumers int
-}
-
-// State asks for a queue's state on the send connection, waiting for that until ctx
-// ends. Whether it exists is told by [IsMissing].
-func (b *Broker) State(ctx context.Context, queue string) (QueueState, error) {
-	c, err := b.supply.get(ctx)
-	if err != nil {
-		return QueueState{}, fmt.Errorf("amqp: %w", err)
-	}
-	found := make(chan amqp091.Queue, 1)
-	err = c.call(ctx, func() error {
-		ch, err := c.lib.Channel()
-		if err != nil {
-			return err
-		}
-		defer func() { _ = ch.Close() }() // an error means that it is closed already
-		q, err := ch.QueueDeclarePassive(queue, false, false, false, false, nil)
-		found <- q
-		return err
-	})
-	if err != nil {
-		return QueueState{}, fmt.Errorf("amqp: %w", explain(err, fmt.Sprintf("queue %q", queue)))
-	}
-	q := <-found
-	return QueueState{q.Messages, q.Consumers}, nil
-}
-
-// IsMissing reports whether err says that a queue or exchange does not exist.
-func IsMissing(err error) bool {
-	e, ok := errors.AsType[*amqp091.Error](err)
-	return ok && e.Server && e.Code == amqp091.NotFound
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/wasmrouter/router/amqp"
-	"github.com/wasmrouter/router/internal/rabbitnode"
 	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
@@ -34,13 +32,7 @@ func TestTheFirstPublishGoesAhead(t *testing.T) {
 
 func testTheFirstPublishGoesAhead(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	full, free := rabbitnode.Queue(t, "full"), rabbitnode.Queue(t, "free")
-	ch := channel(t, at.URL())
-	declareQueue(t, ch, full, map[string]any{"x-max-length": int64(0), "x-overflow": "reject-publish"})
-	declareQueue(t, ch, free, nil)
-	b := newBroker(t, at, amqp.Config{})
-	s := b.Sender("test")
-	defer s.Close()
+	_, s, full, free := refusing(t, at)
 
 	sending, end := context.WithCancel(ctx)
 	defer end()

@@ -10,6 +10,20 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
+// refusing returns a sender, and two queues: one that refuses everything, as it is full,
+// and one that takes everything.
+func refusing(t *testing.T, at *testbroker.Broker) (b *amqp.Broker, s router.Sender, full, free string) {
+	t.Helper()
+	full, free = rabbitnode.Queue(t, "full"), rabbitnode.Queue(t, "free")
+	ch := channel(t, at.URL())
+	declareQueue(t, ch, full, map[string]any{"x-max-length": int64(0), "x-overflow": "reject-publish"})
+	declareQueue(t, ch, free, nil)
+	b = newBroker(t, at, amqp.Config{})
+	s = b.Sender("test")
+	t.Cleanup(s.Close)
+	return b, s, full, free
+}
+
 // A queue that is full refuses everything: each publish is told so, and one channel
 // after the other is tried, since it might be the channel's fault.
 func TestAChannelThatRefusesEverythingIsReplaced(t *testing.T) {
@@ -18,36 +32,24 @@ func TestAChannelThatRefusesEverythingIsReplaced(t *testing.T) {
 
 func testAChannelThatRefusesEverythingIsReplaced(t *testing.T, at *testbroker.Broker) {
 	ctx := testContext(t)
-	full, free := rabbitnode.Queue(t, "full"), rabbitnode.Queue(t, "free")
-	ch := channel(t, at.URL())
-	declareQueue(t, ch, full, map[string]any{"x-max-length": int64(0), "x-overflow": "reject-publish"})
-	declareQueue(t, ch, free, nil)
-	b := newBroker(t, at, amqp.Config{})
-	s := b.Sender("test")
-	defer s.Close()
-	send := func(name string) error {
-		env, r := message("x"), newReceipt()
-		if err := s.Send(ctx, queue(name), &env, r); err != nil {
-			return err
-		}
-		return r.wait(ctx, t)
-	}
+	b, s, full, free := refusing(t, at)
+	env := message("x")
 	for i := range 12 {
-		if err := send(full); !errors.Is(err, router.ErrNacked) {
+		if err := send(ctx, t, s, queue(full), env); !errors.Is(err, router.ErrNacked) {
 			t.Fatalf("publish %d to a full queue: %v", i, err)
 		}
 	}
 	if made := b.Stat().Channels.Made; made != 3 {
 		t.Errorf("%d channels for 12 refused publishes, want 3", made)
 	}
-	if err := send(free); err != nil {
+	if err := send(ctx, t, s, queue(free), env); err != nil {
 		t.Errorf("publish to another queue: %v", err)
 	}
 	for range 3 { // with a success in between the channel stays
 		for range 4 {
-			_ = send(full)
+			_ = send(ctx, t, s, queue(full), env)
 		}
-		if err := send(free); err != nil {
+		if err := send(ctx, t, s, queue(free), env); err != nil {
 			t.Error(err)
 		}
 	}

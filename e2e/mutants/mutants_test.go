@@ -13,14 +13,14 @@ import (
 var early = []edit{
 	{"amqp/sender.go", "p := pending{receipt: receipt, env: env}", "kept := *env\n\tp := pending{receipt: receipt, env: &kept}"},
 	{"amqp/sender.go", "\tl.finish(dc)\n", "\tl.finish(dc)\n\tp.receipt.Settle(nil)\n"},
-	{"amqp/link.go", "\treceipt.Settle(err)\n", "\t_ = receipt\n"},
+	{"amqp/link_settle.go", "\treceipt.Settle(err)\n", "\t_ = receipt\n"},
 }
 
 // deaf takes a returned message for one that has arrived.
-var deaf = []edit{{"amqp/link.go", `case p.returned != "":`, "case false:"}}
+var deaf = []edit{{"amqp/link_settle.go", `case p.returned != "":`, "case false:"}}
 
 // stubborn takes a refused message for one that has arrived.
-var stubborn = []edit{{"amqp/link.go", "case !acked:", "case false:"}}
+var stubborn = []edit{{"amqp/link_settle.go", "case !acked:", "case false:"}}
 
 // stale acknowledges on the channel that it has now what came by an earlier one.
 var stale = append([]edit{
