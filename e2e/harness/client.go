@@ -17,7 +17,12 @@ type Client struct {
 	t    *testing.T
 	Conn *amqp091.Connection
 	Ch   *amqp091.Channel // in confirm mode
+
+	returns <-chan amqp091.Return // of what no queue took
 }
+
+// maxReturns is how many messages may come back until somebody looks.
+const maxReturns = 1 << 16
 
 // Dial connects to a broker until the test ends.
 func Dial(t *testing.T, n *rabbitnode.Node) *Client {
@@ -33,7 +38,7 @@ func Dial(t *testing.T, n *rabbitnode.Node) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Client{t, conn, ch}
+	c := &Client{t, conn, ch, ch.NotifyReturn(make(chan amqp091.Return, maxReturns))}
 	t.Cleanup(c.Close)
 	return c
 }
@@ -60,7 +65,7 @@ func (c *Client) Publish(queue string, msgs ...amqp091.Publishing) {
 	}
 }
 
-// TryPublish is Publish that returns the error.
+// TryPublish is Publish that returns the error. A message that no queue takes is one.
 func (c *Client) TryPublish(queue string, msgs []amqp091.Publishing) error {
 	closed := c.Ch.NotifyClose(make(chan *amqp091.Error, 1))
 	confirms := make([]*amqp091.DeferredConfirmation, 0, len(msgs))
@@ -86,7 +91,12 @@ func (c *Client) TryPublish(queue string, msgs []amqp091.Publishing) error {
 			}
 		}
 	}
-	return nil
+	select {
+	case r := <-c.returns: // it has come before its confirm
+		return fmt.Errorf("publish to %s: %s", queue, r.ReplyText)
+	default:
+		return nil
+	}
 }
 
 // Fill publishes a whole load to a queue and notes it in the audit. It may run

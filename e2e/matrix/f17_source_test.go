@@ -39,6 +39,10 @@ func TestF17SourceDeleted(t *testing.T) {
 					tr.Router.AwaitUnready(`queue \"` + tr.In + `\": it does not exist`)
 					c.Declare(tr.In)
 				}
+				harness.Await(t, "the source to be there again", func() (bool, string) {
+					_, err := n.QueueLen(t.Context(), tr.In)
+					return err == nil, fmt.Sprint(err)
+				})
 				tr.Router.AwaitReady()
 				harness.Await(t, "what was in hand to be settled", func() (bool, string) {
 					got := tr.Metric("inflight_messages")
