@@ -87,3 +87,42 @@ func TestASlowRefusalEndsTheChannel(t *testing.T) {
 		t.Errorf("%d channels, want one more for each late refusal", made)
 	}
 }
+
+// TestALateChannelCountsOnce has several publishes of one channel refused late: that is one
+// channel, and the connection stays.
+func TestALateChannelCountsOnce(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	at := testbroker.RabbitMQ(t)
+	full := rabbitnode.Queue(t)
+	declareQueue(t, channel(t, at.URL()), full, map[string]any{"x-max-length": int64(1), "x-overflow": "reject-publish"})
+	f := newFaults()
+	b := newBroker(t, at, amqp.Config{Dial: f.Dial})
+	s := b.Sender("test")
+	defer s.Close()
+	env := message("x")
+	if err := send(ctx, t, s, queue(full), env); err != nil {
+		t.Fatal(err)
+	}
+	f.Stall()
+	time.AfterFunc(2100*time.Millisecond, f.Resume)
+	var late []*receipt
+	for range 3 {
+		r := newReceipt()
+		if err := s.Send(ctx, queue(full), &env, r); err != nil {
+			t.Fatal(err)
+		}
+		late = append(late, r)
+	}
+	for i, r := range late {
+		if err := r.wait(ctx, t); !errors.Is(err, router.ErrNacked) {
+			t.Errorf("late publish %d: %v", i, err)
+		}
+	}
+	if err := send(ctx, t, s, queue(full), env); !errors.Is(err, router.ErrNacked) {
+		t.Errorf("the publish after them: %v", err)
+	}
+	if made := b.Stat().Connections[0].Reconnects; made != 0 {
+		t.Errorf("%d connections were made again", made)
+	}
+}

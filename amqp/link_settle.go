@@ -41,7 +41,7 @@ func (l *link) settleAll() error {
 	timeout := l.b.cfg.ConfirmTimeout
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	refusals := 0
+	refusals, slow := 0, false
 	for {
 		p := l.first()
 		if p == nil {
@@ -91,7 +91,10 @@ func (l *link) settleAll() error {
 			l.conn.hears()
 		case l.conn.gate.clock()-p.at > slowRefusal:
 			refusals = maxRefusals
-			l.conn.deaf()
+			if !slow { // a channel counts once
+				l.conn.deaf()
+			}
+			slow = true
 		default:
 			refusals++
 			l.conn.hears()
