@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -44,6 +45,9 @@ func (s *Browsing) consume(ctx context.Context) error {
 		opened <- deliveries
 		return err
 	})
+	if errors.Is(err, amqp091.ErrClosed) {
+		return s.lost()
+	}
 	if err != nil {
 		return explain(err, fmt.Sprintf("queue %q", queue))
 	}

@@ -259,6 +259,7 @@ func TestAnAnswerThatCannotBeSentBecomesAFailure(t *testing.T) {
 				if diff := cmp.Diff(x.want, *got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
+				synctest.Wait() // the caller has the answer before it is counted
 				if st := s.Stat(); st.Unfit != 1 || st.Failed != 1 || st.Replies != 1 {
 					t.Errorf("%+v", st)
 				}
@@ -285,6 +286,7 @@ func TestAnAnswerThatTheBrokerRefusesBecomesAFailure(t *testing.T) {
 		if !ok || got.Message != "the reply: cannot be sent: message size is larger than the limit" {
 			t.Errorf("%v", err)
 		}
+		synctest.Wait() // the caller has the answer before it is counted
 		if st := s.Stat(); st.Unfit != 1 || st.Failed != 1 || st.Replies != 1 || st.GaveUp != 0 {
 			t.Errorf("%+v", st)
 		}
