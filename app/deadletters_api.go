@@ -144,7 +144,7 @@ func (a *App) listLetters(ctx context.Context, r *admin.Request) (any, error) {
 	list.Scan, err = q.Walk(work, &sel, limit, func(l *deadletters.Letter) bool {
 		sum := l.Summary(now)
 		if !cfg.Admin.Bodies {
-			sum.MessageID, sum.ContentType = "", ""
+			sum.Hide()
 		}
 		list.Letters = append(list.Letters, sum)
 		return true

@@ -16,7 +16,7 @@ import (
 
 // knownLetter is the id of the letter that postKnownLetter posts: it is made of what
 // that holds, and so the same for ever.
-const knownLetter = "783dd1d3a384dfff"
+const knownLetter = "57d2eff42ace8175"
 
 // postKnownLetter puts a dead letter of route r into its queue, past the router.
 func (in *instance) postKnownLetter() {
@@ -30,7 +30,7 @@ func (in *instance) postKnownLetter() {
 	}
 	ch := in.dial("amqp://me:secret@" + address + "/v")
 	p := amqp091.Publishing{MessageId: "m", Body: []byte("secret body"), Headers: amqp091.Table{
-		"x-router-reason": "trap", "x-router-route": "r", "x-router-queue": "in", "tenant": "secret tenant",
+		"x-router-reason": "trap", "x-router-route": "r", "x-router-queue": "in", "x-router-filter": "f", "x-router-error": "no route for secret", "tenant": "secret tenant",
 	}}
 	if err := ch.Publish("", "in.dead", true, false, p); err != nil {
 		in.t.Fatal(err)
@@ -85,7 +85,7 @@ func TestDeadLettersHideWhatIsInMessages(t *testing.T) {
 	ask("GET ", "/api/dead-letters/in.dead/"+knownLetter+"?body=auto", "", 403)
 	in.mustReload(open)
 	one = ask("GET ", "/api/dead-letters/in.dead/"+knownLetter+"?body=text", "", 200)
-	if !strings.Contains(one, `"body":"secret body"`) || !strings.Contains(one, `"tenant":"secret tenant"`) {
+	if !strings.Contains(one, `"body":"secret body"`) || !strings.Contains(one, `"tenant":"secret tenant"`) || !strings.Contains(one, `"error":"no route for secret"`) {
 		t.Error(one)
 	}
 	var replayed struct{ Replayed, Failed int }

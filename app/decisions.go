@@ -43,7 +43,7 @@ type Decision struct {
 	Reason      string         `json:"reason,omitempty"` // why nobody gets it
 	Filter      string         `json:"filter,omitempty"` // whose word that was
 	Stage       string         `json:"stage,omitempty"`
-	Error       string         `json:"error,omitempty"`
+	Error       string         `json:"error,omitempty"` // in a filter's words only with admin.bodies
 
 	// The rest is there only with admin.bodies.
 	Headers    map[string]string `json:"headers,omitempty"`
@@ -149,12 +149,12 @@ func (s *sampler) Trace(route string, received *router.Envelope) router.Trace {
 	if at < next || !s.next.CompareAndSwap(next, at+int64(decisionEvery)) {
 		return nil
 	}
-	d := &decisionTrace{sampler: s, sends: map[int]int{}, made: Decision{
+	d := &decisionTrace{sampler: s, bodies: s.all.bodies.Load(), sends: map[int]int{}, made: Decision{
 		Route: route, At: received.Origin.Received, MessageID: received.MessageID,
 		Exchange: received.Origin.Exchange, RoutingKey: received.Origin.RoutingKey, ContentType: received.ContentType,
 		Redelivered: received.Origin.Redelivered, Bytes: len(received.Body), Steps: []DecisionStep{}, Sends: []DecisionSend{},
 	}}
-	if s.all.bodies.Load() {
+	if d.bodies {
 		d.made.show(received)
 	}
 	return d
@@ -207,6 +207,7 @@ func (s *sampler) collect(to []Decision) []Decision {
 // decisionTrace follows one message.
 type decisionTrace struct {
 	sampler *sampler
+	bodies  bool // whether what is in the message may be shown
 
 	mu    sync.Mutex // protects the fields below
 	made  Decision
@@ -228,7 +229,9 @@ func (t *decisionTrace) Filtered(step router.Step) {
 		}
 	}
 	if step.Err != nil {
-		d.Error = step.Err.Error()
+		if d.Error = router.Discreet(step.Err); t.bodies {
+			d.Error = step.Err.Error()
+		}
 	}
 	t.made.Steps = append(t.made.Steps, d)
 }
@@ -272,9 +275,11 @@ func (t *decisionTrace) Done(o router.Outcome) {
 	t.mu.Unlock()
 	d.Took, d.Verdict, d.Attempts = time.Since(d.At).Seconds(), o.Verdict, o.Attempts
 	d.Reason, d.Filter, d.Stage = o.Loss.Reason, o.Loss.Filter, o.Loss.Stage
-	if o.Err != nil {
+	switch {
+	case o.Loss.Quotes() && !t.bodies:
+	case o.Err != nil:
 		d.Error = o.Err.Error()
-	} else {
+	default:
 		d.Error = o.Loss.Text
 	}
 	t.sampler.add(d)

@@ -80,7 +80,7 @@ allow = ["queue:*"]
 	}
 
 	got = decide(`{"type":"z"}    `)
-	if got.Verdict != "reject" || got.Reason != "rejected" || got.Filter != "f" || got.Stage != "decide" || len(got.Steps) != 1 || got.Steps[0].Action != "reject" {
+	if got.Verdict != "reject" || got.Reason != "rejected" || got.Filter != "f" || got.Stage != "decide" || got.Error != "" || len(got.Steps) != 1 || got.Steps[0].Action != "reject" {
 		t.Errorf("rejected: %+v", got)
 	}
 	if code, _, body := in.request(request{"GET /api/decisions", "/api/decisions?limit=2", "", 200}); code != 200 || strings.Count(string(body), `"verdict"`) != 2 ||
@@ -93,6 +93,9 @@ allow = ["queue:*"]
 	got = decide(long)
 	if got.Headers["h"] != "in a header" || len(got.Body) < 4<<10-1 || !strings.HasPrefix(long, got.Body) || got.BodyBase64 != "" {
 		t.Errorf("with bodies: %d bytes, %+v", len(got.Body), got)
+	}
+	if got = decide(`{"type":"z"}`); !strings.Contains(got.Error, "= z") {
+		t.Errorf("a filter's words: %+v", got)
 	}
 	if got = decide("\xff\xfe"); got.BodyBase64 != "//4=" || got.Body != "" {
 		t.Errorf("bytes: %+v", got)

@@ -50,11 +50,12 @@ var (
 		"github.com/invopop/jsonschema":       {"internal/gen"},
 		"github.com/prometheus/client_golang": {"telemetry", "admin", "internal/gen"},
 		"go.opentelemetry.io/otel":            {"telemetry"},
+		"github.com/go-logr/logr":             {"telemetry"},         // to silence OpenTelemetry's logger
 		"go.opentelemetry.io/proto/otlp":      {"internal/otlptest"}, // a receiver for tests
 		"google.golang.org/protobuf":          {"internal/otlptest"},
 		"github.com/google/uuid":              {"router", "amqp", "rpc", "oslo", "app", "cmd"},
 		"github.com/coreos/go-systemd/v22":    {"app"},
-		"go.uber.org/goleak":                  {"internal/rabbitnode"},
+		"go.uber.org/goleak":                  {"internal/rabbitnode", "internal/testkit"},
 		// What answers are held against the OpenAPI file with, in no binary.
 		"github.com/santhosh-tekuri/jsonschema/v6": {"internal/apitest"},
 		"go.yaml.in/yaml/v3":                       {"internal/apitest"},

@@ -280,8 +280,9 @@ type Admin struct {
 	// no token is needed.
 	ClientCAFile string `toml:"client_ca_file" json:"client_ca_file"`
 	// Show callers what is in messages, where the listener tells of single ones:
-	// bodies, and the values of headers and properties. Without it they get names
-	// and sizes, routing keys, content types and message ids.
+	// bodies, the values of headers and properties, and the words in which a filter
+	// says why. Without it they get names and sizes, routing keys, content types and
+	// message ids.
 	Bodies bool `toml:"bodies" json:"bodies"`
 }
 

@@ -183,11 +183,14 @@ func (f *failure) loss() Loss {
 	return Loss{Reason: f.reason, Filter: f.filter, Stage: f.stage, Text: f.text}
 }
 
-// Error implements error for the log.
+// Error implements error for the log, where what is in messages does not belong.
 func (f *failure) Error() string {
 	where := f.reason
 	if f.filter != "" {
 		where += " (filter " + f.filter + ", stage " + f.stage + ")"
+	}
+	if loss := f.loss(); loss.Quotes() {
+		return where
 	}
 	return where + ": " + printable(f.err.Error(), maxDetail)
 }

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -183,6 +184,33 @@ type Loss struct {
 	Filter string // whose word it was; may be empty
 	Stage  string // in which Filter said it; may be empty
 	Text   string // what the filter, or the format, gave as its reason; may be empty
+}
+
+// Quotes reports whether the error that goes with the loss is in the words of a
+// filter or format, which may be those of the message, and not the router's own.
+func (l *Loss) Quotes() bool {
+	return l.Filter != "" && quotes(strings.TrimPrefix(l.Reason, "filter-"))
+}
+
+// quotes is Quotes of a class, or of what a filter decided.
+func quotes(class string) bool {
+	switch class {
+	case "deadline", "memory", "exit", "host":
+		return false
+	}
+	return true
+}
+
+// Discreet returns what err says, but of a filter's failure no more than which one it
+// was, and where, if the rest is in words that may be those of the message.
+func Discreet(err error) string {
+	if rest, ok := errors.AsType[*RestError](err); ok {
+		return "filter " + rest.Filter + " rests"
+	}
+	if fe, ok := errors.AsType[*FilterError](err); ok && quotes(fe.Class) {
+		return "filter " + fe.Filter + ": " + fe.Stage.String() + ": " + fe.Class
+	}
+	return err.Error()
 }
 
 // FilterError is the failure of one message in one filter.

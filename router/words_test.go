@@ -1,6 +1,8 @@
 package router
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"strings"
@@ -243,6 +245,45 @@ func TestOrderKeys(t *testing.T) {
 	for _, by := range []string{"", "header:", "property:", "property:priority", "routing-key", "queue"} {
 		if _, err := ParseOrderKey(by); err == nil {
 			t.Errorf("%q is accepted", by)
+		}
+	}
+}
+
+// What a filter says may be what a message says, and is told apart from what the
+// router says.
+func TestWordsOfFiltersAreLeftOut(t *testing.T) {
+	for _, test := range []struct {
+		fail   failure
+		quotes bool
+		want   string
+	}{
+		{failure{reason: ReasonRejected, filter: "f", stage: "decide", err: errors.New("secret")}, true, "rejected (filter f, stage decide)"},
+		{failure{reason: ReasonAttempts, filter: "f", stage: "decide", err: errors.New("secret")}, true, "attempts (filter f, stage decide)"},
+		{failure{reason: "filter-error", filter: "f", stage: "decide", err: errors.New("secret")}, true, "filter-error (filter f, stage decide)"},
+		{failure{reason: "filter-deadline", filter: "f", stage: "decide", err: errors.New("50 ms")}, false, "filter-deadline (filter f, stage decide): 50 ms"},
+		{failure{reason: ReasonNotAllowed, stage: "decide", err: errors.New("queue:a")}, false, "not-allowed: queue:a"},
+		{failure{reason: ReasonUnroutable, err: errors.New("queue:a")}, false, "unroutable: queue:a"},
+	} {
+		loss := test.fail.loss()
+		if got := test.fail.Error(); got != test.want || loss.Quotes() != test.quotes {
+			t.Errorf("%s, which quotes: %t; want %s", got, loss.Quotes(), test.want)
+		}
+	}
+	failed := func(class string) error {
+		return &FilterError{Filter: "f", Stage: Decide, Class: class, Err: errors.New("words")}
+	}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{failed("error"), "filter f: decide: error"},
+		{failed("trap"), "filter f: decide: trap"},
+		{failed("memory"), "filter f: decide: memory: words"},
+		{&RestError{Filter: "f", Err: failed("trap")}, "filter f rests"},
+		{fmt.Errorf("queue:a: %w", ErrNacked), "queue:a: refused by the broker"},
+	} {
+		if got := Discreet(test.err); got != test.want {
+			t.Errorf("%v: %s", test.err, got)
 		}
 	}
 }

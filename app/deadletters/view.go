@@ -70,10 +70,19 @@ type Detail struct {
 	Message Message `json:"message"` // the original
 }
 
+// Hide takes out what may be in the message: its id and content type, and what a
+// filter said of it.
+func (s *Summary) Hide() {
+	s.MessageID, s.ContentType = "", ""
+	if loss := (router.Loss{Reason: s.Reason, Filter: s.Filter}); loss.Quotes() {
+		s.Error = ""
+	}
+}
+
 // Hide takes out what is in the message: its body, and the values of headers and
 // properties, of which the names stay.
 func (d *Detail) Hide() {
-	d.MessageID, d.ContentType = "", ""
+	d.Summary.Hide()
 	m := &d.Message
 	m.Hidden, m.Body, m.BodyJSON, m.BodyHex, m.BodyBase64 = true, nil, nil, nil, nil
 	for name := range m.Properties {

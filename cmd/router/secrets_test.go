@@ -148,3 +148,29 @@ func TestNothingGivenOutHoldsASecret(t *testing.T) {
 		t.Error("no message is named in the log, so that nothing is shown")
 	}
 }
+
+// A variable of OpenTelemetry's that cannot be read is named, and not shown.
+func TestVariablesOfTracesAreNotShown(t *testing.T) {
+	const canary = "c4n4ry"
+	dir := t.TempDir()
+	path := filepath.Join(dir, "router.toml")
+	text := "[broker]\nurl = \"amqp://127.0.0.1:1/\"\n[admin]\nlisten = \"\"\n[queues.q]\n[routes.r]\nlisten = \"q\"\nsend = [\"queue:q\"]\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range [][2]string{
+		{"OTEL_EXPORTER_OTLP_HEADERS", "Authorization Bearer " + canary},
+		{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b," + canary},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:" + canary + "@127.0.0.1:1:2/%zz"},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://user:" + canary + "@127.0.0.1:1:2/%zz"},
+	} {
+		for _, args := range [][]string{{"run", "-c", path}, {"send", "queue:q", "--body", "x", "--url", "amqp://127.0.0.1:1/"}} {
+			cmd := exec.CommandContext(t.Context(), filepath.Join(binDir, "router"), args...)
+			cmd.Env = append(environment(), "OTEL_TRACES_EXPORTER=otlp", v[0]+"="+v[1])
+			out, err := cmd.CombinedOutput()
+			if err == nil || strings.Contains(string(out), canary) || !strings.Contains(string(out), v[0]+": ") {
+				t.Errorf("router %s with a bad %s: %v\n%s", args[0], v[0], err, out)
+			}
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -81,6 +82,11 @@ func Open(ctx context.Context, cfg Config) (*Exporter, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	// Its own logger prints variables as they are, with what is secret in them.
+	otel.SetLogger(logr.Discard())
+	if err := checkEnvironment(); err != nil {
+		return nil, err
+	}
 	opts, err := options(cfg)
 	if err != nil {
 		return nil, err
@@ -128,6 +134,33 @@ func (e *Exporter) Close(ctx context.Context) error {
 // env returns a variable's value without the blanks around it.
 func env(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
+// checkEnvironment reads the variables that may hold secrets as the exporter will,
+// which goes on without what it cannot read. No error shows a value.
+func checkEnvironment() error {
+	for _, prefix := range []string{"OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_"} {
+		if text := env(prefix + "ENDPOINT"); text != "" {
+			if _, err := parseEndpoint(text); err != nil {
+				return fmt.Errorf("%sENDPOINT: %w", prefix, err)
+			}
+		}
+		if text := env(prefix + "HEADERS"); text != "" {
+			if _, err := Headers(text); err != nil {
+				return fmt.Errorf("%sHEADERS: %w", prefix, err)
+			}
+		}
+	}
+	return nil
+}
+
+// parseEndpoint reads a receiver's URL, of which no error shows anything.
+func parseEndpoint(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("the endpoint of traces is not http://HOST:PORT or https://HOST:PORT")
+	}
+	return u, nil
+}
+
 // options are the exporter's, of what the configuration sets.
 func options(cfg Config) ([]otlptracehttp.Option, error) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
@@ -140,9 +173,9 @@ func options(cfg Config) ([]otlptracehttp.Option, error) {
 	}
 	var opts []otlptracehttp.Option
 	if cfg.Endpoint != "" {
-		u, err := url.Parse(cfg.Endpoint)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, errors.New("the endpoint of traces is not http://HOST:PORT or https://HOST:PORT")
+		u, err := parseEndpoint(cfg.Endpoint)
+		if err != nil {
+			return nil, err
 		}
 		if !strings.HasSuffix(u.Path, tracesPath) {
 			u = u.JoinPath(tracesPath)

@@ -118,7 +118,11 @@ func (m *message) Done(o router.Outcome) {
 	}
 	if o.Err != nil {
 		attrs = append(attrs, semconv.ErrorTypeKey.String(o.Loss.Reason))
-		m.span.SetStatus(codes.Error, shortened(o.Err))
+		text := o.Loss.Reason // a filter's words may be those of the message
+		if !o.Loss.Quotes() {
+			text = shortened(o.Err)
+		}
+		m.span.SetStatus(codes.Error, text)
 	}
 	m.span.SetAttributes(attrs...)
 	end := time.Now()
@@ -139,7 +143,7 @@ func fail(span trace.Span, err error) {
 const maxStatus = 256
 
 func shortened(err error) string {
-	text := err.Error()
+	text := router.Discreet(err)
 	if len(text) > maxStatus {
 		text = text[:maxStatus] + "…"
 	}

@@ -59,7 +59,7 @@ func described(spans *tracetest.SpanRecorder) string {
 func TestAMessageThatFailsShowsWhere(t *testing.T) {
 	tracer, spans := recording()
 	trace := tracer.Trace("r", received(map[string]any{"traceparent": []byte(parent)}))
-	broken := &router.FilterError{Filter: "f", Stage: router.Decide, Class: "trap", Err: errors.New("unreachable")}
+	broken := &router.FilterError{Filter: "f", Stage: router.Decide, Class: "trap", Err: errors.New("words of the message")}
 	trace.Filtered(router.Step{Filter: "g", Stage: router.Unpack, Began: time.Now(), Decision: &router.Decision{Action: router.Retry}})
 	env := *received(nil)
 	queue := router.Target{Kind: router.TargetQueue, Queue: "out"}
@@ -72,8 +72,8 @@ func TestAMessageThatFailsShowsWhere(t *testing.T) {
 	want := `internal filter g router.route=r router.filter.name=g router.filter.stage=unpack router.filter.action=retry
 producer publish out router.route=r error.type=nacked (queue:out: refused by the broker)
 producer publish out router.route=r
-internal filter f router.route=r router.filter.name=f router.filter.stage=decide error.type=filter-trap (filter f: decide: trap: unreachable)
-consumer process in router.route=r router.verdict=reject router.attempts=2 router.reason=filter-trap router.filter.name=f router.filter.stage=decide error.type=filter-trap (filter f: decide: trap: unreachable)
+internal filter f router.route=r router.filter.name=f router.filter.stage=decide error.type=filter-trap (filter f: decide: trap)
+consumer process in router.route=r router.verdict=reject router.attempts=2 router.reason=filter-trap router.filter.name=f router.filter.stage=decide error.type=filter-trap (filter-trap)
 `
 	if diff := cmp.Diff(want, described(spans)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
