@@ -23,13 +23,12 @@ type lane struct {
 	first    bool         // no stage of it has been passed
 	stage    router.Stage // the last that was passed, if not first
 	serving  bool         // the new version decides it
-	watched  bool         // copies of it are given to the new version
+	watched  *tried       // it, if copies of it are given to the new version
 
 	shaded atomic.Bool // shadow may be there
 	mu     sync.Mutex  // protects what follows, which the trial's goroutine uses
 	shadow router.Filter
-	open   bool // a message has begun and was not counted yet
-	differ bool // it has come out differently
+	open   *tried // the message that has begun
 	closed bool
 }
 
@@ -41,7 +40,7 @@ func (l *lane) Run(ctx context.Context, stage router.Stage, env *router.Envelope
 	if l.serving {
 		return l.serve(ctx, stage, env, d)
 	}
-	if !l.watched {
+	if l.watched == nil {
 		return run(ctx, l.trial.cfg.Old, l.old, stage, env, d)
 	}
 	c := l.observe(stage, env, d)
@@ -52,7 +51,7 @@ func (l *lane) Run(ctx context.Context, stage router.Stage, env *router.Envelope
 	l.first, l.stage = false, stage
 	c.made = outcomeOf(env, d, err)
 	if !l.trial.submit(c) {
-		l.watched = false
+		l.watched = nil
 	}
 	return err
 }
@@ -83,7 +82,10 @@ func (l *lane) begin(received time.Time) {
 	state := l.trial.State()
 	l.begun, l.received, l.first = true, received, true
 	l.serving = state == Promoted || state == Canary && draw(received) < uint64(l.trial.cfg.Rule.Share)
-	l.watched = !l.serving && state.watching() && l.trial.room()
+	l.watched = nil
+	if !l.serving && state.watching() && l.trial.room() {
+		l.watched = new(tried)
+	}
 	l.tidy(state)
 }
 
@@ -114,7 +116,7 @@ func (l *lane) dismiss() {
 		l.shadow.Close()
 		l.shadow = nil
 	}
-	l.open = false
+	l.open = nil
 	l.shaded.Store(false)
 }
 
@@ -173,7 +175,7 @@ func (l *lane) serve(ctx context.Context, stage router.Stage, env *router.Envelo
 func (l *lane) instance(ctx context.Context) (router.Filter, error) {
 	if l.mu.TryLock() {
 		f := l.shadow
-		l.shadow, l.open = nil, false
+		l.shadow, l.open = nil, nil
 		l.shaded.Store(false)
 		l.mu.Unlock()
 		if f != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/wasmrouter/router/router"
@@ -23,12 +24,23 @@ const (
 // call is one call of the old version, to be repeated with the new one.
 type call struct {
 	lane  *lane
+	of    *tried
 	first bool // of the message
 	stage router.Stage
 	env   router.Envelope // as it was given to the old version
 	d     router.Decision // the same
 	made  outcome         // by the old version
 	size  int64
+}
+
+// tried is one message of which copies are given to the new version. It is counted
+// once: as compared, or as left out if it was cut before they came out differently.
+type tried struct {
+	cut atomic.Bool // not all of its calls are handed over
+
+	// What follows is the lane's, whose mu protects it.
+	counted bool
+	differs bool
 }
 
 // room reports whether another message may be compared, and counts it if not.
@@ -42,10 +54,11 @@ func (t *Trial) room() bool {
 
 // observe notes what the old version is given.
 func (l *lane) observe(stage router.Stage, env *router.Envelope, d *router.Decision) *call {
-	return &call{lane: l, first: l.first, stage: stage, env: env.Clone(), d: cloneDecision(d)}
+	return &call{lane: l, of: l.watched, first: l.first, stage: stage, env: env.Clone(), d: cloneDecision(d)}
 }
 
-// submit hands a call over, if there is room for it.
+// submit hands a call over, if there is room for it. If not, no call of its
+// message may follow.
 func (t *Trial) submit(c *call) bool {
 	c.size = int64(len(c.env.Body) + len(c.made.env.Body))
 	for i := range c.made.d.Emitted {
@@ -57,7 +70,9 @@ func (t *Trial) submit(c *call) bool {
 		return true
 	default:
 		t.bytes.Add(-c.size)
-		t.count.shed.Add(1)
+		if c.of.cut.Store(true); c.first {
+			t.count.shed.Add(1) // else it is counted with what was handed over
+		}
 		return false
 	}
 }
@@ -101,9 +116,9 @@ func (t *Trial) compare(ctx context.Context, c *call) {
 	}
 	if c.first {
 		t.finish(l)
-		l.open, l.differ = true, false
+		l.open = c.of
 	}
-	if !l.open {
+	if l.open == nil {
 		return // the message's beginning was left out
 	}
 	if l.shadow == nil {
@@ -119,8 +134,8 @@ func (t *Trial) compare(ctx context.Context, c *call) {
 	began := time.Now()
 	err := run(ctx, t.cfg.New, l.shadow, c.stage, &c.env, &c.d)
 	if resting(err) {
-		l.open = false
-		t.count.shed.Add(1)
+		l.open.cut.Store(true)
+		t.finish(l)
 		return
 	}
 	t.timed(time.Since(began))
@@ -129,30 +144,51 @@ func (t *Trial) compare(ctx context.Context, c *call) {
 		t.count.failures.Add(1)
 	}
 	if t.differs(c.stage, &given, c.made, got) {
-		if !l.differ {
-			l.differ = true
+		if !l.open.differs {
+			l.open.differs = true
 			t.count.differences.Add(1)
+			if l.open.counted {
+				t.judge()
+			}
 		}
 		if broken(err) && !broken(c.made.err) {
-			l.open = false
-			t.count.compared.Add(1)
+			t.tally(l.open)
+			l.open = nil
 			t.rollBack(fmt.Sprintf("it failed on a message that the old version took: %v", err))
 			return
 		}
 	}
-	if c.stage == t.last || err != nil || c.made.err != nil {
-		t.finish(l)
+	switch {
+	case (err == nil) != (c.made.err == nil):
+		t.finish(l) // from here on the two have different messages
+	case c.stage == t.last || err != nil:
+		// The last stages are passed once for each target: more may come.
+		if t.tally(l.open) {
+			t.judge()
+		}
 	}
 }
 
-// finish counts the lane's message as compared, once.
+// finish ends the comparison of the lane's message.
 func (t *Trial) finish(l *lane) {
-	if !l.open {
-		return
+	if l.open != nil && t.tally(l.open) {
+		t.judge()
 	}
-	l.open = false
-	t.count.compared.Add(1)
-	t.judge()
+	l.open = nil
+}
+
+// tally counts a message, and reports whether it was not counted before.
+func (t *Trial) tally(m *tried) bool {
+	if m.counted {
+		return false
+	}
+	m.counted = true
+	if m.cut.Load() && !m.differs {
+		t.count.shed.Add(1)
+	} else {
+		t.count.compared.Add(1)
+	}
+	return true
 }
 
 // timed notes how long a call of the new version took.

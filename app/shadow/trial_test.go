@@ -3,6 +3,7 @@ package shadow
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -545,5 +546,69 @@ func TestMetricsKnowEveryState(t *testing.T) {
 	}
 	if diff := cmp.Diff(telemetry.ShadowStates, names); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The last stages are passed once for each target, and each time counts.
+func TestEveryTargetOfAMessageIsCompared(t *testing.T) {
+	packer := func(queue string) *version {
+		v := staged("x", never)
+		do := v.do
+		v.do = func(stage router.Stage, env *router.Envelope, d *router.Decision) error {
+			if stage == router.Encode && d.Targets[0].Queue == queue {
+				env.SetHeader("odd", true)
+			}
+			return do(stage, env, d)
+		}
+		return v
+	}
+	r := newRig(t, packer("none"), packer("b"), Rule{PromoteAfter: 100, MaxDifferences: 1})
+	for n := range 2 {
+		env, d := message(n, ""), router.Decision{}
+		for _, s := range allThree[:2] {
+			if err := r.lane.Run(t.Context(), s, &env, &d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, queue := range []string{"a", "b", "b"} {
+			own, d := env.Clone(), router.Decision{Targets: []router.Target{{Kind: router.TargetQueue, Queue: queue}}}
+			if err := r.lane.Run(t.Context(), router.Encode, &own, &d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s := r.in(RolledBack)
+	if s.Trial.Compared != 2 || s.Trial.Differences != 2 || s.Kinds["header odd"] < 3 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A message of which some calls are left out is not compared, and counted once.
+func TestAMessageThatIsCutIsCountedOnce(t *testing.T) {
+	gate := make(chan struct{})
+	stages := router.StageSet(0).With(router.Decode).With(router.Pack).With(router.Encode)
+	last := make(chan struct{}, 2)
+	fresh := &version{stages: stages, do: func(stage router.Stage, _ *router.Envelope, _ *router.Decision) error {
+		<-gate
+		if stage == router.Encode {
+			last <- struct{}{}
+		}
+		return nil
+	}}
+	r := newRig(t, &version{stages: stages}, fresh, Rule{})
+	many := []router.Stage{router.Decode}
+	for range maxQueue + 2 {
+		many = append(many, router.Pack)
+	}
+	r.pass(append(many, router.Encode)...)
+	close(gate)
+	await(t, "room", func() (bool, string) { return r.trial.bytes.Load() == 0, fmt.Sprintf("%+v", r.trial.Stat()) })
+	r.pass(router.Decode, router.Encode)
+	<-last // which the message before did not come to
+	l := r.lane.(*lane)
+	l.mu.Lock() // the call is over
+	defer l.mu.Unlock()
+	if s := r.trial.Stat(); s.Trial.Shed != 1 || s.Trial.Compared != 1 {
+		t.Errorf("%+v", s)
 	}
 }
