@@ -48,7 +48,7 @@ func (a *App) startRecording(ctx context.Context, r *admin.Request, w io.Writer)
 	}
 	cfg := a.table.Load().cfg
 	if !cfg.Admin.Bodies {
-		return admin.Refuse(http.StatusForbidden, "recordings hold what is in messages; set admin.bodies = true to permit that")
+		return noRecording()
 	}
 	routes := slices.Sorted(maps.Keys(cfg.Routes))
 	if len(want.Routes) == 0 {
@@ -71,10 +71,28 @@ func (a *App) startRecording(ctx context.Context, r *admin.Request, w io.Writer)
 		}
 		return err
 	}
+	if !a.table.Load().cfg.Admin.Bodies { // a reload came between, which has not seen this one
+		take.Stop(bodiesForbidden)
+		return noRecording()
+	}
 	a.log.Info("recording", "routes", want.Routes, "sample", want.Sample, "for", time.Duration(want.For).String())
 	ctx, cancel := a.whileAlive(ctx)
 	defer cancel()
 	err = take.Write(ctx, w)
-	a.log.Info("recording ended", "routes", want.Routes)
+	a.log.Info("recording ended", "routes", want.Routes, "why", take.Why())
 	return err
+}
+
+func noRecording() error {
+	return admin.Refuse(http.StatusForbidden, "recordings hold what is in messages; set admin.bodies = true to permit that")
+}
+
+// bodiesForbidden is why recordings end when a reload forbids them.
+const bodiesForbidden = "a reload has set admin.bodies = false"
+
+// endRecordings ends them all.
+func (a *App) endRecordings() {
+	if n := a.recorder.StopAll(bodiesForbidden); n > 0 {
+		a.log.Warn("recordings were ended, as admin.bodies = false forbids what they hold", "recordings", n)
+	}
 }

@@ -163,6 +163,9 @@ func (a *App) swap(ctx context.Context, old, next *table, broker *brokerPart) (c
 		}
 	}
 	a.table.Store(next)
+	if !next.cfg.Admin.Bodies {
+		a.endRecordings()
+	}
 	a.takeOver(old, next)
 	oldBroker := a.broker.Swap(broker)
 	a.samples.reloaded(next.routes, next.cfg.Admin.Bodies)

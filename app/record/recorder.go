@@ -26,6 +26,12 @@ const (
 	flushAfter     = time.Second // how old a record gets before it is written
 )
 
+// Why a recording ends when nothing cuts it short.
+const (
+	WhyStopped = "it was stopped"
+	WhyOver    = "its time was over"
+)
+
 // Recorder follows the messages of routes that are recorded, as a [router.Tracer].
 // While none is, a message costs it one atomic load. It is safe for concurrent use.
 type Recorder struct {
@@ -49,7 +55,7 @@ type Take struct {
 	in       chan *Record
 	stopped  chan struct{}
 	stop     sync.Once
-	why      string // valid once stopped is closed
+	why      string // valid once stopped is closed; see Why
 
 	waiting              atomic.Int64 // bytes in in
 	seen, taken, dropped atomic.Uint64
@@ -88,9 +94,22 @@ func (r *Recorder) all() map[string]*Take {
 func (r *Recorder) Stop(route string) bool {
 	t := r.all()[route]
 	if t != nil {
-		t.Stop("it was stopped")
+		t.Stop(WhyStopped)
 	}
 	return t != nil
+}
+
+// StopAll ends all recordings, for a reason that their summaries tell, and returns
+// how many there were.
+func (r *Recorder) StopAll(why string) int {
+	n := 0
+	for first, t := range r.all() {
+		if t.options.Routes[0] == first {
+			t.Stop(why)
+			n++
+		}
+	}
+	return n
 }
 
 // Status is one recording at one moment.
@@ -185,12 +204,18 @@ func (t *Take) Stop(why string) {
 	})
 }
 
+// Why returns for which reason the recording was stopped; it has been.
+func (t *Take) Why() string {
+	<-t.stopped
+	return t.why
+}
+
 // Write writes the recording to w until it is stopped, its time is over, ctx ends
 // or w fails; it has been stopped then. Only w's errors are returned. Each Write of
 // w's is given a whole block, or the header.
 func (t *Take) Write(ctx context.Context, w io.Writer) error {
 	if t.options.For > 0 {
-		over := time.AfterFunc(t.options.For, func() { t.Stop("its time was over") })
+		over := time.AfterFunc(t.options.For, func() { t.Stop(WhyOver) })
 		defer over.Stop()
 	}
 	defer context.AfterFunc(ctx, func() { t.Stop("the router or its reader stopped") })()

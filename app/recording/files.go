@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/wasmrouter/router/app/record"
@@ -32,17 +34,33 @@ type files struct {
 	made   int // files that there are besides out
 }
 
-// create makes the first file. What is there already is not touched.
+// create makes the first file. What is there already is not touched: it refuses
+// if a file has one of the names that the recording may come to need.
 func create(f Files) (*files, error) {
+	entries, err := os.ReadDir(filepath.Dir(f.Path))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		number, ok := strings.CutPrefix(e.Name(), filepath.Base(f.Path)+".")
+		if n, err := strconv.Atoi(number); ok && err == nil && n > 0 && n < f.Keep && number == strconv.Itoa(n) {
+			return nil, inTheWay(filepath.Join(filepath.Dir(f.Path), e.Name()))
+		}
+	}
 	w := &files{Files: f}
 	return w, w.begin()
+}
+
+// inTheWay is the error of a file that is in the way.
+func inTheWay(path string) error {
+	return fmt.Errorf("%s is there already; name another file, or move it away", path)
 }
 
 // begin makes a file that its owner alone can read: it has what is in messages.
 func (f *files) begin() error {
 	out, err := os.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already; name another file, or move it away", f.Path)
+		return inTheWay(f.Path)
 	}
 	if err != nil {
 		return err
@@ -91,10 +109,16 @@ func (f *files) numbered(n int) string {
 
 // rotate moves every file one on, and begins a new one.
 func (f *files) rotate() error {
+	if f.made < f.Keep-1 {
+		last := f.numbered(f.made + 1)
+		if _, err := os.Lstat(last); !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(err, inTheWay(last))
+		}
+		f.made++
+	}
 	if err := f.out.Close(); err != nil {
 		return err
 	}
-	f.made = min(f.made+1, f.Keep-1)
 	if f.Keep == 1 {
 		if err := os.Remove(f.Path); err != nil {
 			return err

@@ -76,7 +76,7 @@ func MakeGolden(o GoldenOptions) (*Golden, error) {
 	}
 	f, err := os.OpenFile(o.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s is there already; name another file, or move it away", o.Out)
+		return nil, inTheWay(o.Out)
 	}
 	if err != nil {
 		return nil, err

@@ -44,8 +44,9 @@ type request struct {
 	For    config.Duration `json:"for"`
 }
 
-// Take records until the time is over, ctx ends, or the router stops. The end of
-// ctx is no error.
+// Take records until the time is over, ctx ends, or the router ends the recording,
+// of which the summary tells why. The end of ctx is no error; what cannot be written
+// is one, then too.
 func Take(ctx context.Context, o TakeOptions) (*Taken, error) {
 	client, err := remote.Open(o.Router)
 	if err != nil {
@@ -73,11 +74,7 @@ func Take(ctx context.Context, o TakeOptions) (*Taken, error) {
 	}
 	defer context.AfterFunc(ctx, func() { finish(client, o.Routes, cut) })()
 	t := &Taken{}
-	err = t.copy(ctx, record.NewReader(body), files, red, o.Progress)
-	if ctx.Err() != nil && t.Summary == nil {
-		err = nil // it was cut
-	}
-	err = errors.Join(err, files.close())
+	err = errors.Join(t.copy(ctx, record.NewReader(body), files, red, o.Progress), files.close())
 	t.Files = files.names()
 	return t, err
 }
@@ -102,19 +99,22 @@ func finish(client *remote.Client, routes []string, cut func()) {
 	time.AfterFunc(finishTimeout, cut)
 }
 
-// copy writes every record, and the summary at the end.
+// copy writes every record, and the summary at the end. What is read after the end
+// of ctx may break off anywhere: it was cut.
 func (t *Taken) copy(ctx context.Context, in *record.Reader, out *files, red *redactor, progress func(uint64)) error {
 	for {
 		r, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			if t.Summary = in.Summary(); t.Summary == nil {
-				return errors.New("the router ended the recording before it was over")
-			}
-			t.Summary.Taken -= t.Redacted
-			t.Summary.Dropped += t.Redacted
-			return out.summary(*t.Summary)
-		}
-		if err != nil {
+		switch summary := in.Summary(); {
+		case errors.Is(err, io.EOF) && summary != nil:
+			summary.Taken -= t.Redacted
+			summary.Dropped += t.Redacted
+			t.Summary = summary
+			return out.summary(*summary)
+		case err != nil && ctx.Err() != nil:
+			return nil
+		case errors.Is(err, io.EOF):
+			return errors.New("the router ended the recording before it was over")
+		case err != nil:
 			return err
 		}
 		if red != nil && !red.redact(ctx, r) {

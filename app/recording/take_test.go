@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +33,7 @@ type live struct {
 	config string
 	broker string
 	remote remote.Options
+	log    bytes.Buffer // to be read when the router has stopped
 }
 
 func start(t *testing.T, admin string) *live {
@@ -48,7 +51,7 @@ listen = "127.0.0.1:0"
 %s
 `, l.broker, admin)+routerTOML)
 	var err error
-	if l.App, err = app.New(t.Context(), app.Options{ConfigPath: l.config, LogOutput: new(bytes.Buffer)}); err != nil {
+	if l.App, err = app.New(t.Context(), app.Options{ConfigPath: l.config, LogOutput: &l.log}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.stop(t) })
@@ -98,8 +101,8 @@ func (l *live) awaitTaken(t *testing.T, n uint64) {
 	})
 }
 
-// taking runs Take until stop.
-func taking(t *testing.T, o TakeOptions) (stop func() (*Taken, error)) {
+// taking runs Take until stop, or with wait until it ends by itself.
+func taking(t *testing.T, o TakeOptions) (stop, wait func() (*Taken, error)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	type result struct {
@@ -111,11 +114,12 @@ func taking(t *testing.T, o TakeOptions) (stop func() (*Taken, error)) {
 		taken, err := Take(ctx, o)
 		done <- result{taken, err}
 	}()
-	return func() (*Taken, error) {
-		cancel()
+	t.Cleanup(cancel)
+	wait = func() (*Taken, error) {
 		r := <-done
 		return r.taken, r.err
 	}
+	return func() (*Taken, error) { cancel(); return wait() }, wait
 }
 
 // What a running router made of messages is recorded, and is what the same
@@ -123,7 +127,7 @@ func taking(t *testing.T, o TakeOptions) (stop func() (*Taken, error)) {
 func TestARunningRouterIsRecorded(t *testing.T) {
 	l := start(t, "bodies = true")
 	file := filepath.Join(t.TempDir(), "orders.rec")
-	stop := taking(t, TakeOptions{Router: l.remote, Routes: []string{"orders"}, Sample: 1, Files: Files{Path: file, MaxSize: 1 << 20, Keep: 1}})
+	stop, _ := taking(t, TakeOptions{Router: l.remote, Routes: []string{"orders"}, Sample: 1, Files: Files{Path: file, MaxSize: 1 << 20, Keep: 1}})
 	l.awaitTaken(t, 0)
 	var all []*record.Record
 	for i, kind := range slices.Repeat([]string{`{"type":"a"}`, `{"type":"both"}`, `{"type":"no"}`, "bad"}, 25) {
@@ -135,7 +139,7 @@ func TestARunningRouterIsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Taken{Files: []string{file}, Written: 100, Summary: &record.Summary{Seen: 100, Taken: 100, Why: "it was stopped"}}
+	want := &Taken{Files: []string{file}, Written: 100, Summary: &record.Summary{Seen: 100, Taken: 100, Why: record.WhyStopped}}
 	if diff := cmp.Diff(want, taken); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -158,7 +162,7 @@ func TestWhatTheFilterTakesOutIsNotInTheFile(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "filter.toml", "path = \"stock:context-packer\"\nconfig = { redact = { fields = [\"card\"], mode = \"mask\" } }\n")
 	file := filepath.Join(t.TempDir(), "orders.rec")
-	stop := taking(t, TakeOptions{Router: l.remote, Sample: 1, Redact: dir, Files: Files{Path: file, MaxSize: 1 << 20, Keep: 1}})
+	stop, _ := taking(t, TakeOptions{Router: l.remote, Sample: 1, Redact: dir, Files: Files{Path: file, MaxSize: 1 << 20, Keep: 1}})
 	l.awaitTaken(t, 0)
 	l.send(t, []*record.Record{
 		message("orders", "1", `{"type":"a","card":"4111"}`), message("orders", "2", "4111 is no JSON"), message("orders", "3", `{"type":"no","card":"4111"}`),
@@ -190,15 +194,118 @@ func TestWhatTheFilterTakesOutIsNotInTheFile(t *testing.T) {
 
 func TestARecordingEndsInOrderWhenTheRouterStops(t *testing.T) {
 	l := start(t, "bodies = true")
-	stop := taking(t, TakeOptions{Router: l.remote, Sample: 1, Files: Files{Path: filepath.Join(t.TempDir(), "r"), MaxSize: 1 << 20, Keep: 1}})
+	_, wait := taking(t, TakeOptions{Router: l.remote, Sample: 1, Files: Files{Path: filepath.Join(t.TempDir(), "r"), MaxSize: 1 << 20, Keep: 1}})
 	l.awaitTaken(t, 0)
 	l.stop(t)
-	taken, err := stop()
+	taken, err := wait()
 	if err != nil || taken.Summary == nil || taken.Summary.Why != "the router or its reader stopped" {
 		t.Errorf("%+v, %v", taken, err)
 	}
 	if _, err := Take(t.Context(), TakeOptions{Router: l.remote}); !errors.Is(err, remote.ErrNobody) {
 		t.Error(err)
+	}
+}
+
+// A reload that forbids what recordings hold ends them, and says why.
+func TestAReloadThatForbidsBodiesEndsRecordings(t *testing.T) {
+	l := start(t, "bodies = true")
+	_, wait := taking(t, TakeOptions{Router: l.remote, Sample: 1, Files: Files{Path: filepath.Join(t.TempDir(), "r"), MaxSize: 1 << 20, Keep: 1}})
+	l.awaitTaken(t, 0)
+	text, err := os.ReadFile(l.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l.config, bytes.Replace(text, []byte("bodies = true"), []byte("bodies = false"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	client, err := remote.Open(l.remote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []record.Status
+	if err := client.Call(t.Context(), "GET", "/api/record", nil, &all); err != nil || len(all) > 0 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	taken, err := wait()
+	if err != nil || taken.Summary == nil || taken.Summary.Why != "a reload has set admin.bodies = false" {
+		t.Errorf("%+v, %v", taken, err)
+	}
+	l.stop(t)
+	if log := l.log.String(); !strings.Contains(log, "recordings were ended") || !strings.Contains(log, `"why":"a reload has set admin.bodies = false"`) {
+		t.Error(log)
+	}
+}
+
+// stub is a router that answers one recording with what it is given until the
+// recording is to be ended.
+func stub(t *testing.T, stream func(w io.Writer)) remote.Options {
+	t.Helper()
+	over := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("DELETE /api/record/{route}", func(http.ResponseWriter, *http.Request) { close(over) })
+	mux.HandleFunc("POST /api/record", func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-over
+		stream(w)
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return remote.Options{Address: s.URL}
+}
+
+// What cannot be written is told, also when the recording is to end.
+func TestAWriteErrorAtTheEndIsTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r")
+	router := stub(t, func(w io.Writer) {
+		write(t, filepath.Dir(path), "r.1", "another's") // in the way of a full file
+		var blocks record.Blocks
+		_, _ = io.WriteString(w, record.Header)
+		for range 2 {
+			if _, err := blocks.Add(message("orders", "1", strings.Repeat("x", 1<<10))); err != nil {
+				t.Error(err)
+			}
+			_, _ = w.Write(blocks.Take())
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	taken, err := Take(ctx, TakeOptions{Router: router, Routes: []string{"orders"}, Sample: 1, Files: Files{Path: path, MaxSize: 1, Keep: 2}})
+	if err == nil || !strings.Contains(err.Error(), "r.1 is there already") {
+		t.Errorf("%+v, %v", taken, err)
+	}
+	if text, err := os.ReadFile(path + ".1"); err != nil || string(text) != "another's" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// A recording that breaks off when it was to end was cut, which is no error.
+func TestARecordingThatIsCutAtTheEndIsKept(t *testing.T) {
+	router := stub(t, func(w io.Writer) { _, _ = io.WriteString(w, record.Header) })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	taken, err := Take(ctx, TakeOptions{Router: router, Routes: []string{"orders"}, Sample: 1, Files: Files{Path: filepath.Join(t.TempDir(), "r"), MaxSize: 1, Keep: 1}})
+	if err != nil || taken.Summary != nil {
+		t.Errorf("%+v, %v", taken, err)
+	}
+}
+
+func TestWhatIsThereIsNotOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "r.2", "earlier")
+	write(t, dir, "r.02", "not a name of the recording's")
+	_, err := create(Files{Path: filepath.Join(dir, "r"), MaxSize: 1, Keep: 3})
+	if want := filepath.Join(dir, "r.2") + " is there already; name another file, or move it away"; err == nil || err.Error() != want {
+		t.Error(err)
+	}
+	f, err := create(Files{Path: filepath.Join(dir, "r"), MaxSize: 1, Keep: 2}) // which has no .2
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wasmrouter/router/app/record"
 	"github.com/wasmrouter/router/app/recording"
 	"github.com/wasmrouter/router/config"
 )
@@ -82,6 +83,9 @@ func printTaken(cmd *cobra.Command, output string, t *recording.Taken) error {
 		fmt.Fprintf(out, ", %d left out by the filter", t.Redacted)
 	}
 	fmt.Fprintln(out)
+	if s := t.Summary; s != nil && s.Why != record.WhyStopped && s.Why != record.WhyOver {
+		fmt.Fprintf(out, "it ended early: %s\n", safe(s.Why))
+	}
 	for _, name := range t.Files {
 		fmt.Fprintln(out, safe(name))
 	}
