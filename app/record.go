@@ -67,7 +67,7 @@ func (a *App) startRecording(ctx context.Context, r *admin.Request, w io.Writer)
 	take, err := a.recorder.Start(record.Options{Routes: want.Routes, Sample: cmp.Or(want.Sample, 1), For: want.For.Std()})
 	if err != nil {
 		if errors.Is(err, record.ErrBusy) {
-			return admin.Refuse(http.StatusConflict, "%w", err)
+			return admin.Refuse(http.StatusConflict, "%w already; wait until that has ended, or end it: DELETE /api/record/ROUTE, or interrupt the router record that runs", err)
 		}
 		return err
 	}

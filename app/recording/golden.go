@@ -72,7 +72,7 @@ func MakeGolden(o GoldenOptions) (*Golden, error) {
 		return nil, err
 	}
 	if g.Cases == 0 {
-		return nil, errors.New("there is no message to make a case of")
+		return nil, fmt.Errorf("there is no message to make a case of in %s", strings.Join(o.Files, ", "))
 	}
 	f, err := os.OpenFile(o.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {

@@ -6,9 +6,11 @@ package recording
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/wasmrouter/router/app/record"
@@ -37,6 +39,17 @@ type Taken struct {
 	Summary  *record.Summary `json:"summary"`  // nil when it was cut
 }
 
+// nothing says why there is no message.
+func (t *Taken) nothing() error {
+	switch {
+	case t.Redacted > 0:
+		return fmt.Errorf("%w: the filter of --redact dropped every message, or failed on it", ErrNothing)
+	case t.Summary != nil && t.Summary.Seen > 0:
+		return fmt.Errorf("%w: none of %d messages could be written fast enough", ErrNothing, t.Summary.Seen)
+	}
+	return fmt.Errorf("%w: no message of the routes that was to be recorded was settled meanwhile", ErrNothing)
+}
+
 // request is what POST /api/record takes.
 type request struct {
 	Routes []string        `json:"routes"`
@@ -44,9 +57,13 @@ type request struct {
 	For    config.Duration `json:"for"`
 }
 
-// Take records until the time is over, ctx ends, or the router ends the recording,
-// of which the summary tells why. The end of ctx is no error; what cannot be written
-// is one, then too.
+// ErrNothing is wrapped by the error of [Take] when there was no message.
+var ErrNothing = errors.New("nothing was recorded")
+
+// Take records until the time is over or ctx ends. What has been recorded when it
+// ends early, or without a word of the router how it ended, is returned with the
+// error. There is no file where nothing was recorded: then the error wraps
+// ErrNothing.
 func Take(ctx context.Context, o TakeOptions) (*Taken, error) {
 	client, err := remote.Open(o.Router)
 	if err != nil {
@@ -74,9 +91,17 @@ func Take(ctx context.Context, o TakeOptions) (*Taken, error) {
 	}
 	defer context.AfterFunc(ctx, func() { finish(client, o.Routes, cut) })()
 	t := &Taken{}
-	err = errors.Join(t.copy(ctx, record.NewReader(body), files, red, o.Progress), files.close())
+	err = t.copy(ctx, record.NewReader(body), files, red, o.Progress)
+	err = errors.Join(err, files.close())
 	t.Files = files.names()
-	return t, err
+	if t.Written > 0 {
+		return t, err
+	}
+	for _, name := range t.Files { // it would be in the way of the next attempt
+		err = errors.Join(err, os.Remove(name))
+	}
+	t.Files = []string{}
+	return t, errors.Join(err, t.nothing())
 }
 
 // finishTimeout is how long the router gets to end a recording in order.
@@ -99,23 +124,30 @@ func finish(client *remote.Client, routes []string, cut func()) {
 	time.AfterFunc(finishTimeout, cut)
 }
 
-// copy writes every record, and the summary at the end. What is read after the end
-// of ctx may break off anywhere: it was cut.
+// early is the error of a recording that ended although neither its time was over
+// nor whoever has it asked for that.
+func early(ctx context.Context, why string) error {
+	switch {
+	case ctx.Err() != nil || why == record.WhyOver:
+		return nil
+	case why == record.WhyStopped:
+		why = "another caller of the admin listener ended it"
+	}
+	return fmt.Errorf("the recording ended early: %s", oneLine(why))
+}
+
+// copy writes every record, and the summary at the end.
 func (t *Taken) copy(ctx context.Context, in *record.Reader, out *files, red *redactor, progress func(uint64)) error {
 	for {
 		r, err := in.Next()
-		switch summary := in.Summary(); {
-		case errors.Is(err, io.EOF) && summary != nil:
-			summary.Taken -= t.Redacted
-			summary.Dropped += t.Redacted
-			t.Summary = summary
-			return out.summary(*summary)
-		case err != nil && ctx.Err() != nil:
-			return nil
-		case errors.Is(err, io.EOF):
-			return errors.New("the router ended the recording before it was over")
-		case err != nil:
-			return err
+		if errors.Is(err, io.EOF) && in.Summary() != nil {
+			t.Summary = in.Summary()
+			t.Summary.Taken -= t.Redacted
+			t.Summary.Dropped += t.Redacted
+			return errors.Join(out.summary(*t.Summary), early(ctx, t.Summary.Why))
+		}
+		if err != nil {
+			return fmt.Errorf("the recording was cut, its last messages may be missing: the router stopped, or did not end it in time: %w", err)
 		}
 		if red != nil && !red.redact(ctx, r) {
 			t.Redacted++

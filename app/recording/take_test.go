@@ -192,17 +192,55 @@ func TestWhatTheFilterTakesOutIsNotInTheFile(t *testing.T) {
 	}
 }
 
-func TestARecordingEndsInOrderWhenTheRouterStops(t *testing.T) {
+// What ends before it was asked to, or has nothing in it, is an error that says so.
+func TestARecordingThatEndsEarlyIsTold(t *testing.T) {
 	l := start(t, "bodies = true")
-	_, wait := taking(t, TakeOptions{Router: l.remote, Sample: 1, Files: Files{Path: filepath.Join(t.TempDir(), "r"), MaxSize: 1 << 20, Keep: 1}})
-	l.awaitTaken(t, 0)
+	dir := t.TempDir()
+	begin := func(name string) func() error {
+		_, wait := taking(t, TakeOptions{Router: l.remote, Sample: 1, Files: Files{Path: filepath.Join(dir, name), MaxSize: 1 << 20, Keep: 1}})
+		l.awaitTaken(t, 0)
+		return func() error {
+			taken, err := wait()
+			if taken.Summary == nil || (len(taken.Files) == 0) != (taken.Written == 0) {
+				t.Errorf("%s: %+v", name, taken)
+			}
+			return err
+		}
+	}
+	tell := func(what string, err error, want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: %v, without %q", what, err, w)
+			}
+		}
+	}
+	client, err := remote.Open(l.remote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := begin("ended")
+	_, err = Take(t.Context(), TakeOptions{Router: l.remote, Routes: []string{"orders"}, Sample: 1, Files: Files{Path: filepath.Join(dir, "second"), MaxSize: 1 << 20, Keep: 1}})
+	tell("a second one", err, "route orders: it is being recorded already; wait until that has ended, or end it: ")
+	if err := client.Call(t.Context(), "DELETE", "/api/record/orders", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	tell("ended by another", end(), "ended early: another caller of the admin listener ended it", ErrNothing.Error())
+	end = begin("stopped")
+	l.send(t, []*record.Record{message("orders", "1", `{"type":"a"}`)})
+	l.awaitTaken(t, 1)
 	l.stop(t)
-	taken, err := wait()
-	if err != nil || taken.Summary == nil || taken.Summary.Why != "the router or its reader stopped" {
-		t.Errorf("%+v, %v", taken, err)
+	err = end()
+	tell("the router stops", err, "ended early: the router or its reader stopped")
+	if errors.Is(err, ErrNothing) {
+		t.Error(err)
 	}
 	if _, err := Take(t.Context(), TakeOptions{Router: l.remote}); !errors.Is(err, remote.ErrNobody) {
 		t.Error(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if diff := cmp.Diff([]string{filepath.Join(dir, "stopped")}, names); err != nil || diff != "" {
+		t.Error(err, diff)
 	}
 }
 
@@ -230,7 +268,7 @@ func TestAReloadThatForbidsBodiesEndsRecordings(t *testing.T) {
 		t.Fatalf("%+v, %v", all, err)
 	}
 	taken, err := wait()
-	if err != nil || taken.Summary == nil || taken.Summary.Why != "a reload has set admin.bodies = false" {
+	if !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "ended early: a reload has set admin.bodies = false") || taken.Summary == nil || taken.Summary.Why != "a reload has set admin.bodies = false" {
 		t.Errorf("%+v, %v", taken, err)
 	}
 	l.stop(t)
@@ -281,14 +319,30 @@ func TestAWriteErrorAtTheEndIsTold(t *testing.T) {
 	}
 }
 
-// A recording that breaks off when it was to end was cut, which is no error.
+// A recording that breaks off when it was to end is kept if there is something in
+// it, and is no whole one.
 func TestARecordingThatIsCutAtTheEndIsKept(t *testing.T) {
-	router := stub(t, func(w io.Writer) { _, _ = io.WriteString(w, record.Header) })
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	taken, err := Take(ctx, TakeOptions{Router: router, Routes: []string{"orders"}, Sample: 1, Files: Files{Path: filepath.Join(t.TempDir(), "r"), MaxSize: 1, Keep: 1}})
-	if err != nil || taken.Summary != nil {
-		t.Errorf("%+v, %v", taken, err)
+	for n := range 2 {
+		router := stub(t, func(w io.Writer) {
+			var blocks record.Blocks
+			_, _ = io.WriteString(w, record.Header)
+			for range n {
+				if _, err := blocks.Add(message("orders", "1", "x")); err != nil {
+					t.Error(err)
+				}
+				_, _ = w.Write(blocks.Take())
+			}
+		})
+		path := filepath.Join(t.TempDir(), "r")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		taken, err := Take(ctx, TakeOptions{Router: router, Routes: []string{"orders"}, Sample: 1, Files: Files{Path: path, MaxSize: 1, Keep: 1}})
+		if err == nil || !strings.Contains(err.Error(), "the recording was cut, its last messages may be missing") || errors.Is(err, ErrNothing) != (n == 0) || taken.Summary != nil {
+			t.Errorf("%+v, %v", taken, err)
+		}
+		if _, err := os.Stat(path); (err == nil) != (n > 0) {
+			t.Errorf("%d messages: %v", n, err)
+		}
 	}
 }
 

@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"net/url"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -12,13 +12,22 @@ import (
 // adminFlags say which running router a command asks.
 func adminFlags(cmd *cobra.Command, o *remote.Options) {
 	configFlag(cmd, &o.Config)
-	cmd.Flags().StringVar(&o.Address, "admin", "", "HOST:PORT or URL of the router's admin listener; overrides admin.listen")
+	f := cmd.Flags()
+	f.StringVar(&o.Address, "admin", "", "HOST:PORT or URL of the router's admin listener; overrides admin.listen, and works without a usable configuration: ROUTER_ADMIN_TOKEN then has the token")
+	f.StringVar(&o.CAFile, "ca", "", "PEM file with authorities to trust for HTTPS, besides the system's and admin.cert_file")
+	f.StringVar(&o.CertFile, "cert", "", "PEM file with the certificate to show a listener that has admin.client_ca_file")
+	f.StringVar(&o.KeyFile, "key", "", "PEM file with the key of --cert")
+	cmd.MarkFlagsRequiredTogether("cert", "key")
+	for _, name := range []string{"ca", "cert", "key"} {
+		_ = cmd.MarkFlagFilename(name, "pem", "crt", "key")
+	}
+	o.Token = os.Getenv("ROUTER_ADMIN_TOKEN")
 }
 
 // unreachable marks an error as one of running if it is the network's: what the
 // router refuses, and what is wrong with the configuration, is the caller's.
 func unreachable(err error) error {
-	if _, ok := errors.AsType[*url.Error](err); ok || errors.Is(err, remote.ErrNobody) {
+	if errors.Is(err, remote.ErrUnreachable) {
 		return failed(err)
 	}
 	return err

@@ -2,11 +2,34 @@ package main
 
 import (
 	"cmp"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wasmrouter/router/config"
 )
+
+// strictCompletion has cobra's own command that writes completion scripts refuse
+// shells that it does not know, instead of answering with its help.
+func strictCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	cmd, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		return // there is none
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		var shells []string
+		for _, one := range cmd.Commands() {
+			shells = append(shells, one.Name())
+		}
+		return fmt.Errorf("there is no completion for %q; there is for %s", args[0], strings.Join(shells, ", "))
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
 
 // complete completes the first argument of a command with what the configuration
 // names.

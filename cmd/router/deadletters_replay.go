@@ -152,7 +152,7 @@ func (f *letterReplayFlags) replay(ctx context.Context, cmd *cobra.Command, q *d
 		if f.o.DryRun {
 			verb = "would be sent again"
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s %s, %d stay although selected, of %d ready in %s%s\n", count(r.Replayed, "letter"), verb, r.Failed, r.Ready, word(q.Name), scanNote(r.Scan))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %s, %d %s although selected, of %d ready in %s%s\n", count(r.Replayed, "letter"), verb, r.Failed, stay(r.Failed), r.Ready, word(q.Name), scanNote(r.Scan))
 	}
 	switch {
 	case err != nil:
@@ -160,9 +160,17 @@ func (f *letterReplayFlags) replay(ctx context.Context, cmd *cobra.Command, q *d
 	case len(r.Missing) > 0:
 		return failed(fmt.Errorf("%s of %d not found, the first %s; another list, replay or consumer may have it at the moment", count(len(r.Missing), "letter"), len(f.o.Selection.IDs), r.Missing[0]))
 	case r.Failed > 0:
-		return failed(fmt.Errorf("%s could not be sent and stay in %s", count(r.Failed, "letter"), word(q.Name)))
+		return failed(fmt.Errorf("%s could not be sent and %s in %s", count(r.Failed, "letter"), stay(r.Failed), word(q.Name)))
 	}
 	return nil
+}
+
+// stay is the verb for so many letters.
+func stay(n int) string {
+	if n == 1 {
+		return "stays"
+	}
+	return "stay"
 }
 
 // maxComplaints is how many letters are named that stay.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -126,7 +127,10 @@ func (l *link) connect(cmd *cobra.Command) (*transport.Transport, error) {
 	defer cancel()
 	if err := t.Broker().Connect(ctx); err != nil {
 		l.close(t)
-		return nil, failed(err)
+		if _, network := errors.AsType[net.Error](err); network {
+			err = fmt.Errorf("%w; is the broker running? --url, ROUTER_URL or -c name another, and router broker is one to try things with", err)
+		}
+		return nil, l.failed(err)
 	}
 	return t, nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -65,10 +66,29 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 	return code
 }
 
-// suggestion puts cobra's answer to a mistyped command on one line.
+// flagGroup is what cobra says of flags that exclude one another, or of which one
+// needs the other.
+var flagGroup = regexp.MustCompile(`^if any flags in the group \[(.*)\] are set (?:(they must all be set)|none of the others can be); (?:missing )?\[(.*?)\]`)
+
+// flagList lists flags whose names have blanks between them.
+func flagList(names string) string {
+	list := strings.Fields(names)
+	for i, name := range list {
+		list[i] = "--" + name
+	}
+	return strings.Join(list, " and ")
+}
+
+// suggestion puts cobra's answers to mistyped commands and flags in plain words
+// on one line.
 func suggestion(text string) string {
 	problem, names, ok := strings.Cut(text, "\n\nDid you mean this?\n")
+	together := flagGroup.FindStringSubmatch(text)
 	switch {
+	case together != nil && together[2] != "":
+		return flagList(together[1]) + " go together; " + flagList(together[3]) + " is missing"
+	case together != nil:
+		return flagList(together[3]) + " exclude one another; give one of them"
 	case ok:
 		return problem + "; did you mean " + strings.Join(strings.Fields(names), " or ") + "?"
 	case strings.HasPrefix(text, "unknown command "):
@@ -133,6 +153,7 @@ a second signal.`,
 		newSend(), newCall(), newNotify(), newListen(), newServe(), newDeadLetters(),
 		newSchema(), newMan(), newVersion(),
 	)
+	strictCompletion(root)
 	return root
 }
 

@@ -70,7 +70,7 @@ func environment() []string {
 //
 //	router CODE ARG...     run the command and expect that exit code
 //
-// orders.rec is a recording; see writeRecording.
+// orders.rec is a recording; see writeRecording. empty.rec has no message.
 //
 // Scripts under testdata/script/broker find a broker at $ROUTER_URL, whose host
 // and port are $BROKER, names of their own in $Q, and
@@ -126,7 +126,8 @@ func params(dir string) testscript.Params {
 			}
 			root, err := filepath.Abs("../..")
 			env.Setenv("ROOT", root)
-			return errors.Join(err, writeRecording(filepath.Join(env.WorkDir, "orders.rec")))
+			return errors.Join(err, writeRecording(filepath.Join(env.WorkDir, "orders.rec")),
+				os.WriteFile(filepath.Join(env.WorkDir, "empty.rec"), []byte(record.Header), 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"router": runRouter, "consumed": waitConsumed, "bound": waitBound},
 		// What a script's golden text says is brought up to date by

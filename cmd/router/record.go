@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wasmrouter/router/app/record"
 	"github.com/wasmrouter/router/app/recording"
 	"github.com/wasmrouter/router/config"
 )
@@ -22,7 +21,8 @@ func newRecord() *cobra.Command {
 and writes them to a file for router replay. The router does not wait for it:
 what cannot be written fast enough is left out and counted. The router's
 configuration has to permit it with admin.bodies = true. Files are readable for
-their owner alone. It ends after --for, or when it is interrupted.`,
+their owner alone. It ends after --for, or when it is interrupted. It exits with 2 if
+it ended before that, or if no message came; then there is no file.`,
 		Example: `  router record --route orders --out orders.rec --for 10m
   router record --route orders --out orders.rec --sample 0.01 --redact ./redactor`,
 		Args: noArguments,
@@ -73,19 +73,13 @@ func printTaken(cmd *cobra.Command, output string, t *recording.Taken) error {
 	}
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "%d messages recorded", t.Written)
-	switch s := t.Summary; {
-	case s == nil:
-		fmt.Fprint(out, "; the recording was cut")
-	case s.Dropped > t.Redacted:
+	if s := t.Summary; s != nil && s.Dropped > t.Redacted {
 		fmt.Fprintf(out, ", %d left out because they could not be written fast enough", s.Dropped-t.Redacted)
 	}
 	if t.Redacted > 0 {
 		fmt.Fprintf(out, ", %d left out by the filter", t.Redacted)
 	}
 	fmt.Fprintln(out)
-	if s := t.Summary; s != nil && s.Why != record.WhyStopped && s.Why != record.WhyOver {
-		fmt.Fprintf(out, "it ended early: %s\n", safe(s.Why))
-	}
 	for _, name := range t.Files {
 		fmt.Fprintln(out, safe(name))
 	}

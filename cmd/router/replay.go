@@ -35,7 +35,8 @@ func newReplay() *cobra.Command {
 		Short: "Hold recorded messages against a configuration or a new filter, or send them again",
 		Long: `replay passes recorded messages through the routes of a configuration, without
 a broker, and shows of which something else would become than what was recorded:
-decision by decision, then the counts. It exits with 1 when something differs.
+decision by decision, then the counts. It exits with 1 when something differs,
+or when there is no message.
 Recordings come from router record; one that breaks off is read up to there.
 
 With --golden it makes cases for router test of them instead, one for each thing
@@ -105,6 +106,9 @@ func (f *replayFlags) flags(cmd *cobra.Command) {
 
 // compare prints what would change.
 func (f *replayFlags) compare(cmd *cobra.Command) error {
+	if f.Limit < 0 {
+		return fmt.Errorf("--limit %d: it is 0 or more", f.Limit)
+	}
 	f.Filter = map[string]string{}
 	for _, s := range f.filters {
 		name, path, ok := strings.Cut(s, "=")
@@ -126,10 +130,24 @@ func (f *replayFlags) compare(cmd *cobra.Command) error {
 	} else {
 		err = r.WriteText(cmd.OutOrStdout())
 	}
-	if err == nil && r.Different > 0 {
+	switch {
+	case err != nil:
+		return err
+	case r.Messages == 0:
+		return f.nothing("was replayed")
+	case r.Different > 0:
 		return silent(fmt.Errorf("%d messages differ", r.Different))
 	}
-	return err
+	return nil
+}
+
+// nothing is the error of recordings without a message.
+func (f *replayFlags) nothing(done string) error {
+	of := ""
+	if len(f.Routes) > 0 {
+		of = " of --route " + strings.Join(f.Routes, ", ")
+	}
+	return fmt.Errorf("nothing %s: there is no message%s in %s for that", done, of, strings.Join(f.Files, ", "))
 }
 
 // makeGolden writes cases.
@@ -179,9 +197,16 @@ func (f *replayFlags) sendAgain(cmd *cobra.Command) error {
 		Progress: func(n int) { line.say(fmt.Sprintf("%d sent", n)) },
 	})
 	line.clear()
+	err = failed(err)
+	if err == nil && report.Sent == 0 {
+		err = f.nothing("was sent")
+	}
 	if f.output == "json" {
-		return errors.Join(printJSON(cmd, report), failed(err))
+		return errors.Join(printJSON(cmd, report), err)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%d messages sent and confirmed, %d failed\n", report.Sent, report.Failed)
-	return failed(err)
+	for _, torn := range report.Torn {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s; what comes before was sent\n", safe(torn))
+	}
+	return err
 }
