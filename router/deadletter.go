@@ -72,6 +72,7 @@ func (l *lane) deadLetter(f *flight, fail *failure) {
 	seen, e := l.route.seen, &f.delivery.Envelope
 	target := l.route.cfg.DeadLetter
 	key := seen.key(f.id, e, target, toDeadLetter)
+	f.outcome.Loss, f.outcome.Err = fail.loss(), fail.err
 	switch {
 	case !e.Origin.Redelivered:
 		seen.forget(key)
@@ -81,7 +82,6 @@ func (l *lane) deadLetter(f *flight, fail *failure) {
 		return
 	}
 	l.route.stat.deadLettered(fail.reason)
-	f.outcome.Loss, f.outcome.Err = fail.loss(), fail.err
 	if !f.arrived() { // else somebody has it, and may answer
 		l.mourn(f, fail.loss())
 	}

@@ -261,6 +261,9 @@ func (f *flight) finish(v verdict) {
 	st.inflight.Add(-1)
 	st.duration.Observe(time.Since(f.delivery.Envelope.Origin.Received))
 	if f.trace != nil {
+		if v == verdictRequeue || v == verdictStale {
+			f.outcome = Outcome{} // nothing became of it: it comes again
+		}
 		f.outcome.Verdict, f.outcome.Attempts = VerdictNames[v], f.attempts
 		f.trace.Done(f.outcome)
 		f.trace = nil

@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -112,6 +113,46 @@ func TestTraceTellsAMessagesWay(t *testing.T) {
 				}
 				if diff := cmp.Diff(test.marks, marks); diff != "" {
 					t.Errorf("what was marked: %s", diff)
+				}
+			})
+		})
+	}
+}
+
+// The outcome of a message whose dead letter is there already says why that is, and
+// that of one that comes again says nothing.
+func TestAnOutcomeSaysWhyOnlyOfWhatIsLost(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer error
+		want   []string
+	}{
+		"dead letter is there": {nil, []string{"reject after 1 filter-trap", "reject after 1 filter-trap"}},
+		"comes again":          {ErrNacked, []string{"requeue after 1 "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker()
+				b.answer = func(int, Target, *Envelope) error { return test.answer }
+				trace := &diary{name: "x"}
+				_, stop := start(t, config(b, func(c *RouteConfig) {
+					c.Tracer = trace
+					c.Filters = []RouteFilter{{Source: decide(func(*Envelope, *Decision) error {
+						return &FilterError{Filter: "decider", Class: "trap", Err: errors.New("boom")}
+					})}}
+				}))
+				b.deliver("1", "body")
+				synctest.Wait()
+				b.deliver("1", "body", func(e *Envelope) { e.Origin.Redelivered = true })
+				synctest.Wait()
+				stop()
+				var got []string
+				for _, line := range trace.said {
+					if strings.Contains(line, " after ") {
+						got = append(got, line)
+					}
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Error(diff)
 				}
 			})
 		})
