@@ -114,40 +114,91 @@ func (w *want) targets(want []string, sent []view) {
 	}
 }
 
-// each finds a message for each of those expected: one that is as wanted, or else
-// the first that goes there.
+// each finds a message for each of those expected: one that is as wanted, for as
+// many of them as can be, or else the one that misses least.
 func (w *want) each(expected []config.Sent, sent []view) {
-	used := make([]bool, len(sent))
+	m := matching{of: make([]int, len(sent))}
+	for j := range m.of {
+		m.of[j] = free
+	}
+	targets := make([]router.Target, len(expected))
 	for i := range expected {
-		m := &expected[i]
-		keys := []string{"sent", strconv.Itoa(i)}
-		target, err := router.ParseTarget(m.Target)
-		if err != nil {
-			w.fail(append(keys, "target"), err)
+		var err error
+		if targets[i], err = router.ParseTarget(expected[i].Target); err != nil {
+			w.fail([]string{"sent", strconv.Itoa(i), "target"}, err)
 			return
 		}
+		fits := make([]bool, len(sent))
+		for j := range sent {
+			if sent[j].Target == targets[i] {
+				fits[j] = len(w.against(i, &expected[i], &sent[j])) == 0
+			}
+		}
+		if w.err != nil {
+			return
+		}
+		m.fits = append(m.fits, fits)
+	}
+	for i := range expected {
+		if m.find(i, make([]bool, len(sent))) {
+			continue
+		}
+		m.missed = append(m.missed, i)
+	}
+	for _, i := range m.missed {
 		best, least := -1, []Miss(nil)
 		for j := range sent {
-			if used[j] || sent[j].Target != target {
+			if m.of[j] != free || sent[j].Target != targets[i] {
 				continue
 			}
-			one := want{file: w.file, nth: w.nth}
-			one.message(keys, &m.Message, &sent[j], " to "+target.String())
-			if one.err != nil {
-				w.err = one.err
-				return
-			}
-			if best < 0 || len(one.misses) < len(least) {
-				best, least = j, one.misses
+			if misses := w.against(i, &expected[i], &sent[j]); best < 0 || len(misses) < len(least) {
+				best, least = j, misses
 			}
 		}
 		if best < 0 {
-			w.miss("message to "+target.String(), "one", none)
+			w.miss("message to "+targets[i].String(), "one", none)
 			continue
 		}
-		used[best] = true
+		m.of[best] = i
 		w.misses = append(w.misses, least...)
 	}
+}
+
+// against returns in what a message is not as the ith that is expected.
+func (w *want) against(i int, m *config.Sent, v *view) []Miss {
+	one := want{file: w.file, nth: w.nth}
+	one.message([]string{"sent", strconv.Itoa(i)}, &m.Message, v, " to "+v.Target.String())
+	if w.err == nil {
+		w.err = one.err
+	}
+	return one.misses
+}
+
+// free is the place of a message that no expected one has.
+const free = -1
+
+// matching gives each of those expected a message of its own that fits it, as far
+// as there are any.
+type matching struct {
+	fits   [][]bool // whether a message is as one that is expected, by that
+	of     []int    // which of those expected has a message, or free
+	missed []int    // those expected that have none
+}
+
+// find gives i a message, for which others may have to take another one; tried are
+// those that have been asked for.
+func (m *matching) find(i int, tried []bool) bool {
+	for j, fits := range m.fits[i] {
+		if !fits || tried[j] {
+			continue
+		}
+		tried[j] = true
+		if m.of[j] == free || m.find(m.of[j], tried) {
+			m.of[j] = i
+			return true
+		}
+	}
+	return false
 }
 
 // message compares one message; keys say where it is expected, and of which it is.

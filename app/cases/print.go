@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/wasmrouter/router/app/workbench"
 	"github.com/wasmrouter/router/internal/junit"
 )
 
@@ -20,14 +21,14 @@ func (r *Report) WriteText(w io.Writer) error {
 		if !c.Passed {
 			result = "MISS"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", result, oneLine(c.Route), oneLine(c.Name), c.Took.Round(10*time.Microsecond))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", result, workbench.OneLine(c.Route), workbench.OneLine(c.Name), c.Took.Round(10*time.Microsecond))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
 	for i := range r.Cases {
 		if c := &r.Cases[i]; !c.Passed {
-			fmt.Fprintf(w, "\n%s:%d: %s\n%s", c.File, c.Line, oneLine(c.Name), c.why())
+			fmt.Fprintf(w, "\n%s:%d: %s\n%s", c.File, c.Line, workbench.OneLine(c.Name), c.why())
 		}
 	}
 	_, err := fmt.Fprintf(w, "\n%d passed, %d missed\n", r.Passed, r.Failed)
@@ -38,17 +39,17 @@ func (r *Report) WriteText(w io.Writer) error {
 func (c *Result) why() string {
 	var b strings.Builder
 	if c.Error != "" {
-		fmt.Fprintf(&b, "  %s\n", oneLine(c.Error))
+		fmt.Fprintf(&b, "  %s\n", workbench.OneLine(c.Error))
 	}
 	for _, m := range c.Misses {
 		if m.Diff != "" {
-			fmt.Fprintf(&b, "  %s (- wanted, + got)\n%s", oneLine(m.What), indent(m.Diff))
+			fmt.Fprintf(&b, "  %s (- wanted, + got)\n%s", workbench.OneLine(m.What), indent(m.Diff))
 			continue
 		}
-		fmt.Fprintf(&b, "  %s: want %s, got %s\n", oneLine(m.What), oneLine(m.Want), oneLine(m.Got))
+		fmt.Fprintf(&b, "  %s: want %s, got %s\n", workbench.OneLine(m.What), workbench.OneLine(m.Want), workbench.OneLine(m.Got))
 	}
 	if c.Got != "" {
-		fmt.Fprintf(&b, "  it was %s\n", oneLine(c.Got))
+		fmt.Fprintf(&b, "  it was %s\n", workbench.OneLine(c.Got))
 	}
 	return b.String()
 }
@@ -56,19 +57,9 @@ func (c *Result) why() string {
 func indent(s string) string {
 	var b strings.Builder
 	for line := range strings.Lines(s) {
-		b.WriteString("  " + line)
+		b.WriteString("  " + workbench.OneLine(strings.TrimSuffix(line, "\n")) + "\n")
 	}
 	return b.String()
-}
-
-// oneLine keeps a text that others wrote from looking like more than one.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 // WriteJUnit writes the report as the XML that test collectors read.
@@ -82,7 +73,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		}
 		switch {
 		case c.Error != "":
-			jc.Failed = oneLine(c.Error)
+			jc.Failed = workbench.OneLine(c.Error)
 		case !c.Passed:
 			jc.Failed, jc.Text = "it is not as wanted", c.why()
 		}

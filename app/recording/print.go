@@ -28,22 +28,22 @@ func (r *Replayed) WriteText(w io.Writer) error {
 		return strings.Compare(x, y)
 	})
 	for _, kind := range kinds {
-		fmt.Fprintf(&b, "  %d %s\n", r.Kinds[kind], oneLine(kind))
+		fmt.Fprintf(&b, "  %d %s\n", r.Kinds[kind], workbench.OneLine(kind))
 	}
 	for _, route := range slices.Sorted(maps.Keys(r.Unknown)) {
-		fmt.Fprintf(&b, "%d messages of route %s were left out: the configuration has no such route\n", r.Unknown[route], oneLine(route))
+		fmt.Fprintf(&b, "%d messages of route %s were left out: the configuration has no such route\n", r.Unknown[route], workbench.OneLine(route))
 	}
 	for _, torn := range r.Torn {
-		fmt.Fprintf(&b, "%s; what comes before was read\n", oneLine(torn))
+		fmt.Fprintf(&b, "%s; what comes before was read\n", workbench.OneLine(torn))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 func (d *Difference) text(b *strings.Builder) {
-	fmt.Fprintf(b, "#%d %s", d.Message, oneLine(d.Route))
+	fmt.Fprintf(b, "#%d %s", d.Message, workbench.OneLine(d.Route))
 	if d.ID != "" {
-		b.WriteString(" " + oneLine(d.ID))
+		b.WriteString(" " + workbench.OneLine(d.ID))
 	}
 	b.WriteString("\n")
 	for _, c := range d.Changes {
@@ -60,26 +60,15 @@ func (c *Change) text(b *strings.Builder) {
 	now, isToo := c.Now.(string)
 	switch {
 	case c.What == whatMessage && c.Was == nil:
-		fmt.Fprintf(b, "  + %s\n", oneLine(what))
+		fmt.Fprintf(b, "  + %s\n", workbench.OneLine(what))
 	case c.What == whatMessage:
-		fmt.Fprintf(b, "  - %s\n", oneLine(what))
+		fmt.Fprintf(b, "  - %s\n", workbench.OneLine(what))
 	case isText && isToo && c.What == "body" && strings.Contains(was+now, "\n"):
-		fmt.Fprintf(b, "  %s\n", oneLine(what))
+		fmt.Fprintf(b, "  %s\n", workbench.OneLine(what))
 		for line := range strings.Lines(textdiff.Lines(was, now)) {
-			b.WriteString("  " + oneLine(strings.TrimSuffix(line, "\n")) + "\n")
+			b.WriteString("  " + workbench.OneLine(strings.TrimSuffix(line, "\n")) + "\n")
 		}
 	default:
-		fmt.Fprintf(b, "  %s: %s -> %s\n", oneLine(what), workbench.Show(c.Was), workbench.Show(c.Now))
+		fmt.Fprintf(b, "  %s: %s -> %s\n", workbench.OneLine(what), workbench.Show(c.Was), workbench.Show(c.Now))
 	}
-}
-
-// oneLine keeps a text that others wrote from looking like more than one, and from
-// steering a terminal.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/wasmrouter/router/app/record"
 	"github.com/wasmrouter/router/app/remote"
+	"github.com/wasmrouter/router/app/workbench"
 	"github.com/wasmrouter/router/config"
 )
 
@@ -133,7 +134,7 @@ func early(ctx context.Context, why string) error {
 	case why == record.WhyStopped:
 		why = "another caller of the admin listener ended it"
 	}
-	return fmt.Errorf("the recording ended early: %s", oneLine(why))
+	return fmt.Errorf("the recording ended early: %s", workbench.OneLine(why))
 }
 
 // copy writes every record, and the summary at the end.

@@ -216,6 +216,7 @@ func shown(v any) string {
 	if err != nil {
 		text = []byte(fmt.Sprintf("%q", fmt.Sprint(v)))
 	}
+	text = []byte(OneLine(string(text)))
 	const most = 200
 	if len(text) <= most {
 		return string(text)
