@@ -45,7 +45,7 @@ func (b *Broker) Listen(ctx context.Context, source router.Source, handle func(*
 		b: b, source: source, handle: handle,
 		// The caller may know of the end before ctx does.
 		ending: func() bool { return outer.Err() != nil || ctx.Err() != nil },
-		line:   &line{purpose: "listen " + source.Queue},
+		line:   &line{purpose: listenTo + source.Queue, alias: source.Alias},
 	}
 	l.log.to = b.log.With("purpose", l.line.purpose, "queue", source.Queue)
 	b.mu.Lock()

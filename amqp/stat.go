@@ -33,6 +33,7 @@ type Stat struct {
 // ConnectionStat is one connection's state at one moment.
 type ConnectionStat struct {
 	Purpose    string // "send", or "listen" and the queue
+	Alias      string // Purpose with the source's Alias, which stays the same, in place of the queue
 	Connected  bool
 	Blocked    bool
 	BlockedFor time.Duration // in total
@@ -58,9 +59,13 @@ type counters struct {
 	delivered, acked, requeued, acksDropped atomic.Uint64
 }
 
+// listenTo begins the purpose of a listener's connection.
+const listenTo = "listen "
+
 // line is the state of one purpose's connection, over all its reconnects.
 type line struct {
 	purpose string
+	alias   string // of the queue in it; "" is none
 
 	// mu protects the fields below.
 	mu      sync.Mutex
@@ -149,7 +154,10 @@ func (l *line) snapshot() ConnectionStat {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.stat
-	s.Purpose, s.BlockedFor = l.purpose, l.blocked
+	s.Purpose, s.Alias, s.BlockedFor = l.purpose, l.purpose, l.blocked
+	if l.alias != "" {
+		s.Alias = listenTo + l.alias
+	}
 	if l.conn != nil {
 		s.Blocked = l.conn.gate.shut.Load()
 		s.BlockedFor += l.conn.gate.blocked()

@@ -37,10 +37,11 @@ type Receipt interface {
 // Source is what a route listens to.
 type Source struct {
 	Queue      string
-	Prefetch   int  // ≥ 1; how many deliveries may be unsettled at once
-	Priority   int  // consumer priority, 0 is the broker's default
-	Exclusive  bool // the only consumer of the queue
-	SingleLane bool // deliveries are handled in order by one lane
+	Alias      string // what metrics call the queue if its name is another each time; "" is Queue
+	Prefetch   int    // ≥ 1; how many deliveries may be unsettled at once
+	Priority   int    // consumer priority, 0 is the broker's default
+	Exclusive  bool   // the only consumer of the queue
+	SingleLane bool   // deliveries are handled in order by one lane
 	// MaxBody is how many bytes a body is expected to have at most; 0 expects
 	// nothing. A larger one is delivered all the same, but the listener then
 	// takes one delivery at a time until no more of them come: so many as

@@ -141,10 +141,11 @@ func (l Layout) Listener(topic string, priorities []string, pool string) []route
 // Reply is what a client listens to for its replies: each time a queue with
 // another name or, with stable names, a stem to number.
 func (l Layout) Reply() router.Source {
-	if stem, ok := l.stem("reply"); ok {
-		return l.reply(router.Source{Queue: stem, Numbered: true})
+	const kind = "reply"
+	if stem, ok := l.stem(kind); ok {
+		return l.reply(router.Source{Queue: stem, Alias: kind, Numbered: true})
 	}
-	return l.reply(router.Source{Queue: oslo.NewReplyQueue(), Delete: true})
+	return l.reply(router.Source{Queue: oslo.NewReplyQueue(), Alias: kind, Delete: true})
 }
 
 // Target is what must exist for a message to the target to be accepted: the
@@ -217,9 +218,9 @@ func (l Layout) fanouts(topic string) router.Source {
 	if l.StreamFanout {
 		s = l.stream(exchange.Name)
 	} else if stem, ok := l.stem(exchange.Name); ok {
-		s = l.own(router.Source{Queue: stem, Numbered: true})
+		s = l.own(router.Source{Queue: stem, Alias: exchange.Name, Numbered: true})
 	} else {
-		s = l.own(router.Source{Queue: exchange.Name + "_" + oslo.NewID(), Delete: true})
+		s = l.own(router.Source{Queue: exchange.Name + "_" + oslo.NewID(), Alias: exchange.Name, Delete: true})
 	}
 	s.Topology.Exchanges = []Exchange{exchange}
 	s.Topology.Bindings = []Binding{{Exchange: exchange.Name, Queue: s.Queue, Key: topic}}

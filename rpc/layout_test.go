@@ -135,12 +135,12 @@ func compare(t *testing.T, l rpc.Layout, want declared) {
 		return s
 	}
 	own := func(got router.Source, prefix string, q rpc.Queue) router.Source {
-		s := router.Source{Queue: got.Queue, Prefetch: l.Prefetch, Arguments: consumer(q), Delete: true}
+		s := router.Source{Queue: got.Queue, Alias: strings.TrimSuffix(prefix, "_"), Prefetch: l.Prefetch, Arguments: consumer(q), Delete: true}
 		switch q.Name {
 		case "stem":
 			s.Queue, s.Numbered, s.Delete = prefix+"h:p:", true, false
 		case "stream":
-			s.Queue, s.Arguments, s.Delete = strings.TrimSuffix(prefix, "_"), args{"x-stream-offset": "last"}, false
+			s.Queue, s.Alias, s.Arguments, s.Delete = s.Alias, "", args{"x-stream-offset": "last"}, false
 		default:
 			if id, ok := strings.CutPrefix(got.Queue, prefix); !ok || len(id) != 32 {
 				t.Errorf("queue %q; want %s and 32 hex digits", got.Queue, prefix)

@@ -146,7 +146,7 @@ type UserMetric struct {
 
 // ConnStat is what became of one purpose's connection to the broker.
 type ConnStat struct {
-	Purpose     string // "send", or "listen" and the queue
+	Purpose     string // "send", or "listen" and the queue, or what that is for if its name is another each time
 	Connected   bool
 	Blocked     bool          // by the broker, now
 	BlockedFor  time.Duration // in total

@@ -36,12 +36,14 @@ func (s Source) Snapshot() telemetry.Snapshot {
 }
 
 // AddBroker adds what went over the connections to a broker. Prefix comes before
-// the names of connections and pools.
+// the names of connections and pools. Connections to queues whose names are others
+// each time, such as those for replies, have a name that stays and count together:
+// a time series for each would never be seen again.
 func AddBroker(to *telemetry.Snapshot, prefix string, b amqp.Stat) {
 	for _, c := range b.Connections {
 		_, listens := strings.CutPrefix(c.Purpose, "listen ")
-		to.Connections = append(to.Connections, telemetry.ConnStat{
-			Purpose: prefix + c.Purpose, Connected: c.Connected, Blocked: c.Blocked, BlockedFor: c.BlockedFor,
+		add(to, telemetry.ConnStat{
+			Purpose: prefix + c.Alias, Connected: c.Connected, Blocked: c.Blocked, BlockedFor: c.BlockedFor,
 			Connects: c.Connects, Reconnects: c.Reconnects, Listens: listens, Consuming: c.Consuming,
 			Undecodable: c.Poisoned, Quarantine: c.Quarantine, Lacks: c.Lacks != "", LastLoss: c.LastLoss,
 		})
@@ -63,4 +65,27 @@ func AddBroker(to *telemetry.Snapshot, prefix string, b amqp.Stat) {
 	sum.Acked += b.Acked
 	sum.Requeued += b.Requeued
 	sum.AcksDropped += b.AcksDropped
+}
+
+// add adds a connection, or joins it with the one of the same purpose: it is up and
+// consumes if both do, and lacks what one of them does.
+func add(to *telemetry.Snapshot, c telemetry.ConnStat) {
+	i := slices.IndexFunc(to.Connections, func(has telemetry.ConnStat) bool { return has.Purpose == c.Purpose })
+	if i < 0 {
+		to.Connections = append(to.Connections, c)
+		return
+	}
+	has := &to.Connections[i]
+	has.Connected = has.Connected && c.Connected
+	has.Consuming = has.Consuming && c.Consuming
+	has.Blocked = has.Blocked || c.Blocked
+	has.Quarantine = has.Quarantine || c.Quarantine
+	has.Lacks = has.Lacks || c.Lacks
+	has.BlockedFor += c.BlockedFor
+	has.Connects += c.Connects
+	has.Reconnects += c.Reconnects
+	has.Undecodable += c.Undecodable
+	if c.LastLoss.After(has.LastLoss) {
+		has.LastLoss = c.LastLoss
+	}
 }
