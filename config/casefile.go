@@ -294,6 +294,12 @@ func (b *binder) content(table []string, body any, text, file string) content {
 	case isText:
 		data = []byte(s)
 	default:
+		switch body.(type) {
+		case map[string]any, []any:
+		default:
+			b.refuse(at("body"), `write a text in quotes, which may be JSON such as "3"`, "is %s, not a text, a table or an array", typeName(body))
+			return content{}
+		}
 		data, err = json.Marshal(body)
 		if err == nil {
 			return content{data, true, true}
