@@ -25,6 +25,7 @@ type broker struct {
 	fails     map[string]int  // for answer: failures to come, by queue
 	session   uint64
 	settled   map[uint64][]string // tag → what was said
+	settling  func()              // is called before a delivery is settled; nil: nothing is
 	feed      chan *Delivery
 	tag       uint64
 }
@@ -92,6 +93,9 @@ type fakeSettler struct {
 }
 
 func (s fakeSettler) say(tag uint64, what string) {
+	if s.b.settling != nil {
+		s.b.settling()
+	}
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
 	s.b.settled[tag] = append(s.b.settled[tag], what)

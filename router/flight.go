@@ -250,16 +250,23 @@ func (e *targetError) Unwrap() error { return e.err }
 
 // ack acknowledges the delivery and ends the flight.
 func (f *flight) ack(v verdict) {
+	f.count(v)
 	f.delivery.Settler.Ack(f.delivery.Tag)
-	f.finish(v)
+	f.free(v)
 }
 
-// finish counts the flight and frees it; nothing may use it afterwards.
-func (f *flight) finish(v verdict) {
+// count counts the flight as ended. It comes before the delivery is settled: a
+// listener that has nothing left to settle returns, and the counters must say so
+// by then.
+func (f *flight) count(v verdict) {
 	st := &f.lane.route.stat
 	st.settled[v].Add(1)
 	st.inflight.Add(-1)
 	st.duration.Observe(time.Since(f.delivery.Envelope.Origin.Received))
+}
+
+// free ends the trace of a flight and frees it; nothing may use it afterwards.
+func (f *flight) free(v verdict) {
 	if f.trace != nil {
 		if v == verdictRequeue || v == verdictStale {
 			f.outcome = Outcome{} // nothing became of it: it comes again

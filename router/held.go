@@ -91,7 +91,8 @@ func (l *lane) forgetStale() {
 			return false
 		}
 		l.route.stat.held.Add(-1)
-		f.finish(verdictStale)
+		f.count(verdictStale)
+		f.free(verdictStale)
 		return true
 	})
 }
@@ -125,11 +126,13 @@ func (l *lane) sweep() {
 // giveBack ends a flight without an acknowledgement.
 func (l *lane) giveBack(f *flight) {
 	if !f.delivery.Settler.Live() {
-		f.finish(verdictStale)
+		f.count(verdictStale)
+		f.free(verdictStale)
 		return
 	}
+	f.count(verdictRequeue)
 	f.delivery.Settler.Requeue(f.delivery.Tag)
-	f.finish(verdictRequeue)
+	f.free(verdictRequeue)
 }
 
 func bySeq(a, b *flight) int {

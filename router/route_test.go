@@ -35,6 +35,22 @@ func TestAcknowledgesOnlyAfterEveryConfirm(t *testing.T) {
 	})
 }
 
+// Who has settled the last delivery of a listener that ends finds it counted.
+func TestADeliveryIsCountedBeforeItIsSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		r, stop := start(t, config(b, func(c *RouteConfig) { c.Send = []Target{queue("a")} }))
+		b.settling = func() {
+			if st := r.Stat(); st.Inflight != 0 || st.Settled[verdictForward] != 1 {
+				t.Errorf("%+v", st)
+			}
+		}
+		b.deliver("1", "x")
+		synctest.Wait()
+		stop()
+	})
+}
+
 func TestPartialSuccessSendsOnlyWhatIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()

@@ -296,8 +296,14 @@ func testCloseEndsAndWaits(t *testing.T, at *testbroker.Broker) {
 	if err := remote.Call(ctx, "m", nil, nil); !errors.Is(err, rpc.ErrClosed) {
 		t.Errorf("call after close: %v", err)
 	}
-	if got, err := at.Connections(ctx, t.Name()+"/"); err != nil || got != 0 {
-		t.Errorf("%d connections are left, %v", got, err)
+	for { // the broker may forget a connection after it has agreed to close it
+		got, err := at.Connections(ctx, t.Name()+"/")
+		if err != nil {
+			t.Fatalf("%d connections are left, %v", got, err)
+		}
+		if got == 0 {
+			return
+		}
 	}
 }
 
