@@ -43,6 +43,7 @@ func testOnlyTheCulpritOfAChannelExceptionFails(t *testing.T, at *testbroker.Bro
 		name   string
 		bad    func(name string) (router.Target, router.Envelope)
 		setUp  func(t *testing.T, ch *amqp091.Channel, name string)
+		begun  func() // when the sender has a channel that has sent to the queue
 		want   error
 		words  string
 		serial bool // found for certain only when published alone
@@ -69,7 +70,6 @@ func testOnlyTheCulpritOfAChannelExceptionFails(t *testing.T, at *testbroker.Bro
 			name: "broker's own rule",
 			setUp: func(t *testing.T, _ *amqp091.Channel, _ string) {
 				if at.Node == nil { // which has this limit always
-					at.Server.Faults().DropConfirms(1) // so that the culprit is not alone, quick as it is
 					return
 				}
 				set := func(size int) {
@@ -79,6 +79,11 @@ func testOnlyTheCulpritOfAChannelExceptionFails(t *testing.T, at *testbroker.Bro
 				}
 				set(testbroker.MaxMessage) // for channels opened from now on
 				t.Cleanup(func() { set(128 << 20) })
+			},
+			begun: func() {
+				if at.Node == nil {
+					at.Server.Faults().DropConfirms(1) // so that the culprit is not alone, quick as it is
+				}
 			},
 			bad: func(name string) (router.Target, router.Envelope) {
 				return queue(name), message(strings.Repeat("x", testbroker.MaxMessage+1))
@@ -100,6 +105,12 @@ func testOnlyTheCulpritOfAChannelExceptionFails(t *testing.T, at *testbroker.Bro
 			b := newBroker(t, at, amqp.Config{MaxInFlightBytes: 2 * testbroker.MaxMessage})
 			s := b.Sender("test")
 			defer s.Close()
+			if err := send(ctx, t, s, queue(name), message("first")); err != nil {
+				t.Fatal(err)
+			}
+			if tt.begun != nil {
+				tt.begun()
+			}
 
 			type entry struct {
 				target router.Target

@@ -296,7 +296,7 @@ func TestWhatAReloadMakesOfAPromotion(t *testing.T) {
 		name, text, state, queue string
 	}{
 		{"nothing", text, "promoted", "new"},
-		{"limits", replace("[filters.f]\n", "[filters.f]\nlimits = { time = \"70ms\" }\n"), "promoted", "new"},
+		{"limits", replace("time = \"1m\"", "time = \"59s\""), "promoted", "new"},
 		{"a grant", replace("[filters.f]\n", "[filters.f]\ngrants = { clock = true }\n"), "promoted", "new"},
 		{"the same module elsewhere", replace("stock:content-router", "own.wasm"), "promoted", "new"},
 		{"the rule", replace("[filters.f.shadow]\n", "[filters.f.shadow]\npromote_after = 1000000\n"), "promoted", "new"},
