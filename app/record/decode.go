@@ -12,14 +12,22 @@ import (
 // errMalformed says that what a record should be is none.
 var errMalformed = errors.New("a record is malformed")
 
-// maxDepth bounds how deep headers may be nested; brokers take less.
-const maxDepth = 64
+// Bounds of a record, above what brokers take. They hold for what is written, too,
+// so that a small file of odd values cannot take all memory when it is read.
+const (
+	maxDepth  = 64      // of nested headers
+	maxValues = 1 << 20 // in the headers of all messages of a record
+	maxSent   = 1 << 16
+	// maxReady bounds for how many things room is made before they are read.
+	maxReady = 64
+)
 
 // decoder takes a record apart. After the first mistake all that it returns is
 // empty.
 type decoder struct {
-	b   []byte
-	bad bool
+	b      []byte
+	values int // so many have been read
+	bad    bool
 }
 
 func (d *decoder) fail() {
@@ -97,11 +105,15 @@ func decode(b []byte) (*Record, error) {
 		*s = d.text()
 	}
 	r.Decision.Attempts = int(d.uint() & math.MaxInt32)
-	for range d.count() {
-		r.Decision.Sent = append(r.Decision.Sent, d.sent(&r.Received))
+	n := d.count()
+	if n > maxSent {
+		d.fail()
+	}
+	for range n {
 		if d.bad {
 			break
 		}
+		r.Decision.Sent = append(r.Decision.Sent, d.sent(&r.Received))
 	}
 	if d.bad || len(d.b) > 0 {
 		return nil, errMalformed
@@ -148,7 +160,7 @@ func (d *decoder) table(depth int) map[string]any {
 	if n == 0 {
 		return nil
 	}
-	m := make(map[string]any, n)
+	m := make(map[string]any, min(n, maxReady))
 	for range n {
 		name := d.text()
 		m[name] = d.value(depth)
@@ -160,7 +172,7 @@ func (d *decoder) table(depth int) map[string]any {
 }
 
 func (d *decoder) value(depth int) any {
-	if depth > maxDepth {
+	if d.values++; depth > maxDepth || d.values > maxValues {
 		d.fail()
 		return nil
 	}
@@ -201,7 +213,7 @@ func (d *decoder) value(depth int) any {
 		return d.time()
 	case 'A':
 		n := d.count()
-		list := make([]any, 0, n)
+		list := make([]any, 0, min(n, maxReady))
 		for range n {
 			list = append(list, d.value(depth+1))
 			if d.bad {

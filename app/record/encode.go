@@ -21,7 +21,10 @@ const (
 )
 
 // encoder appends the parts of a record. docs/RECORDING.md has the layout.
-type encoder struct{ b []byte }
+type encoder struct {
+	b      []byte
+	values int // so many have been appended
+}
 
 func (e *encoder) uint(n uint64)    { e.b = binary.AppendUvarint(e.b, n) }
 func (e *encoder) int(n int64)      { e.b = binary.AppendVarint(e.b, n) }
@@ -39,7 +42,10 @@ func (e *encoder) bool(v bool) {
 
 // append appends a record. Its error is of headers that hold what none may.
 func (r *Record) append(b []byte) ([]byte, error) {
-	e := encoder{b}
+	if n := len(r.Decision.Sent); n > maxSent {
+		return b, fmt.Errorf("a record has %d messages that were sent; at most %d can be read again", n, maxSent)
+	}
+	e := encoder{b: b}
 	e.time(r.At)
 	e.text(r.Route)
 	o := &r.Received.Origin
@@ -49,7 +55,7 @@ func (r *Record) append(b []byte) ([]byte, error) {
 	e.bool(o.Redelivered)
 	e.time(o.Received)
 	e.properties(&r.Received.Properties)
-	if err := e.table(r.Received.Headers()); err != nil {
+	if err := e.table(r.Received.Headers(), 0); err != nil {
 		return b, err
 	}
 	e.bytes(r.Received.Body)
@@ -89,7 +95,7 @@ func (e *encoder) sent(s *Sent, received *router.Envelope) error {
 		e.properties(&s.Envelope.Properties)
 	}
 	if same&sameHeaders == 0 {
-		if err := e.table(s.Envelope.Headers()); err != nil {
+		if err := e.table(s.Envelope.Headers(), 0); err != nil {
 			return err
 		}
 	}
@@ -119,11 +125,11 @@ func (e *encoder) properties(p *router.Properties) {
 }
 
 // table appends headers in the order of their names.
-func (e *encoder) table(m map[string]any) error {
+func (e *encoder) table(m map[string]any, depth int) error {
 	e.uint(uint64(len(m)))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		e.text(name)
-		if err := e.value(m[name]); err != nil {
+		if err := e.value(m[name], depth); err != nil {
 			return fmt.Errorf("header %q: %w", name, err)
 		}
 	}
@@ -131,7 +137,10 @@ func (e *encoder) table(m map[string]any) error {
 }
 
 // value appends a value after the letter that AMQP 0-9-1 has for its type.
-func (e *encoder) value(v any) error {
+func (e *encoder) value(v any, depth int) error {
+	if e.values++; depth > maxDepth || e.values > maxValues {
+		return fmt.Errorf("headers with more than %d values, or nested deeper than %d, cannot be read again", maxValues, maxDepth)
+	}
 	letter := func(l byte) { e.b = append(e.b, l) }
 	switch v := v.(type) {
 	case nil:
@@ -183,13 +192,13 @@ func (e *encoder) value(v any) error {
 		letter('A')
 		e.uint(uint64(len(v)))
 		for _, one := range v {
-			if err := e.value(one); err != nil {
+			if err := e.value(one, depth+1); err != nil {
 				return err
 			}
 		}
 	case map[string]any:
 		letter('F')
-		return e.table(v)
+		return e.table(v, depth+1)
 	default:
 		return fmt.Errorf("a header cannot hold %T", v)
 	}

@@ -65,7 +65,7 @@ func (b *Blocks) Add(r *Record) (full bool, err error) {
 
 // AddSummary adds how the recording went.
 func (b *Blocks) AddSummary(s Summary) {
-	e := encoder{append(b.one[:0], kindSummary)}
+	e := encoder{b: append(b.one[:0], kindSummary)}
 	for _, n := range [...]uint64{s.Seen, s.Taken, s.Dropped} {
 		e.uint(n)
 	}
@@ -135,25 +135,26 @@ func NewReader(r io.Reader) *Reader { return &Reader{in: bufio.NewReaderSize(r, 
 // Next returns the next record. After the last one the error is [io.EOF], or wraps
 // [ErrTorn].
 func (r *Reader) Next() (*Record, error) {
-	for len(r.block) == 0 {
-		if err := r.nextBlock(); err != nil {
-			return nil, err
+	for {
+		for len(r.block) == 0 {
+			if err := r.nextBlock(); err != nil {
+				return nil, err
+			}
+		}
+		n, size := binary.Uvarint(r.block)
+		if size <= 0 || n > uint64(len(r.block)-size) {
+			return nil, r.torn(errMalformed)
+		}
+		one := r.block[size : size+int(n)]
+		r.block = r.block[size+int(n):]
+		record, err := r.decode(one)
+		if err != nil {
+			return nil, r.torn(err)
+		}
+		if record != nil {
+			return record, nil
 		}
 	}
-	n, size := binary.Uvarint(r.block)
-	if size <= 0 || n > uint64(len(r.block)-size) {
-		return nil, r.torn(errMalformed)
-	}
-	one := r.block[size : size+int(n)]
-	r.block = r.block[size+int(n):]
-	record, err := r.decode(one)
-	switch {
-	case err != nil:
-		return nil, r.torn(err)
-	case record == nil:
-		return r.Next()
-	}
-	return record, nil
 }
 
 // decode reads what a record is; one that is no message is nil.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -143,6 +145,143 @@ func TestHeadersThatNoneMayHoldAreNotWritten(t *testing.T) {
 	if _, err := b.Add(r); err == nil || b.Len() != 0 {
 		t.Error(err, b.Len())
 	}
+}
+
+// counting returns how many bytes were allocated meanwhile.
+func counting(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// What a file says of itself takes no memory: only what is in it does.
+func TestLengthsThatAreNotThereTakeNoMemory(t *testing.T) {
+	const size = 1 << 20
+	head := func() *encoder {
+		e := &encoder{}
+		e.time(time.Time{})
+		for range 4 {
+			e.text("")
+		}
+		e.bool(false)
+		e.time(time.Time{})
+		e.properties(&router.Properties{})
+		return e
+	}
+	table := head()
+	table.uint(size / 2)
+	nested := head()
+	nested.uint(1)
+	nested.text("x")
+	for range maxDepth {
+		nested.b = append(nested.b, 'A')
+		nested.uint(size / 2)
+	}
+	many := head() // values that are there
+	many.uint(1)
+	many.text("x")
+	many.b = append(many.b, 'A')
+	many.uint(maxValues * 2)
+	many.b = append(many.b, bytes.Repeat([]byte{'V'}, maxValues*2)...)
+	sent := head()
+	sent.uint(0)
+	for range 6 {
+		sent.text("")
+	}
+	sent.uint(0)
+	sent.uint(maxSent + 1)
+	for range maxSent + 1 {
+		sent.b = append(sent.b, 5, 0, 0, 0, 0, 0, sameProperties|sameHeaders|sameBody)
+	}
+	for name, c := range map[string]struct {
+		e    *encoder
+		most uint64 // bytes
+	}{"table": {table, 1 << 20}, "nested": {nested, 1 << 20}, "many": {many, 100 * maxValues}, "sent": {sent, 1 << 20}} {
+		one := append(c.e.b, bytes.Repeat([]byte{0xff}, size)...)
+		got := counting(func() {
+			if _, err := decode(one); !errors.Is(err, errMalformed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+		if got > c.most {
+			t.Errorf("%s: %d bytes for a record of %d", name, got, len(one))
+		}
+	}
+}
+
+// A file of nothing but summaries is read to its end.
+func TestManySummariesTakeNoStack(t *testing.T) {
+	defer debug.SetMaxStack(debug.SetMaxStack(1 << 20))
+	var b Blocks
+	for range 100_000 {
+		b.AddSummary(Summary{})
+	}
+	all, summary, err := read(append([]byte(Header), b.Take()...))
+	if len(all) != 0 || summary == nil || !errors.Is(err, io.EOF) {
+		t.Error(len(all), summary, err)
+	}
+}
+
+// Nothing is written that cannot be read again.
+func TestWhatCannotBeReadIsNotWritten(t *testing.T) {
+	deep := any(nil)
+	for range maxDepth + 1 {
+		deep = []any{deep}
+	}
+	for name, change := range map[string]func(*Record){
+		"deep":   func(r *Record) { r.Received.SetHeader("x", deep) },
+		"values": func(r *Record) { r.Received.SetHeader("x", make([]any, maxValues)) },
+		"sent":   func(r *Record) { r.Decision.Sent = make([]Sent, maxSent+1) },
+	} {
+		var b Blocks
+		r := example(1)
+		change(r)
+		if _, err := b.Add(r); err == nil || b.Len() != 0 {
+			t.Errorf("%s: %v, %d bytes", name, err, b.Len())
+		}
+	}
+	var b Blocks
+	r := example(1)
+	r.Received.SetHeader("x", deep.([]any)[0])
+	if _, err := b.Add(r); err != nil {
+		t.Fatal(err)
+	}
+	if all, _, err := read(append([]byte(Header), b.Take()...)); len(all) != 1 || !errors.Is(err, io.EOF) {
+		t.Errorf("what is just not too deep: %d, %v", len(all), err)
+	}
+}
+
+// FuzzFile reads files: as they are, and as the contents of a block that is whole.
+func FuzzFile(f *testing.F) {
+	var b Blocks
+	for n := range 2 {
+		if _, err := b.Add(example(n)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	b.AddSummary(Summary{Seen: 2, Taken: 2, Why: "done"})
+	f.Add(bytes.Clone(b.raw))
+	f.Add(append([]byte(Header), b.Take()...))
+	f.Add([]byte{6, kindSummary, 0, 0, 0, 1, 'x', 5, kindSummary, 0, 0, 0, 0})
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, kindMessage})
+	f.Add([]byte(Header + "\x00\x00\x00\x10\xff\xff\xff\x0f\x00\x00\x00\x00"))
+	f.Add([]byte("wasmrouter recording 2\n"))
+	var pack Blocks
+	f.Fuzz(func(t *testing.T, data []byte) {
+		pack.raw = bytes.Clone(data)
+		for _, text := range [][]byte{data, append([]byte(Header), pack.Take()...)} {
+			all, _, err := read(text)
+			whole := bytes.HasPrefix(text, []byte(Header))
+			if err == nil || whole && !errors.Is(err, io.EOF) && !errors.Is(err, ErrTorn) {
+				t.Fatal(err)
+			}
+			if !whole && len(all) > 0 {
+				t.Fatalf("%d records of no recording", len(all))
+			}
+		}
+	})
 }
 
 func FuzzReader(f *testing.F) {
