@@ -54,7 +54,7 @@ type Death struct {
 	Count       int64     `json:"count"`
 	Exchange    string    `json:"exchange"`
 	RoutingKeys []string  `json:"routing_keys"`
-	Time        time.Time `json:"time"`
+	Time        time.Time `json:"time"` // zero is not known
 }
 
 // ReadLetter reads a message of a dead-letter queue. It takes e as it was received
@@ -71,7 +71,7 @@ func ReadLetter(e *Envelope) Letter {
 		Attempts: integer(e.headers[HeaderAttempts]), DeliveryCount: integer(e.headers[HeaderDeliveryCount]),
 		Deaths: deaths(e.headers["x-death"]), Original: e.Clone(),
 	}
-	l.FirstSeen, _ = e.headers[HeaderFirstSeen].(time.Time)
+	l.FirstSeen = moment(e.headers[HeaderFirstSeen])
 	_, hasRoute := e.headers[HeaderRoute]
 	l.Ours = l.Reason != "" && hasRoute
 
@@ -152,6 +152,18 @@ func textList(v any) []string {
 	return out
 }
 
+// moment reads a time; zero is none, or one that no calendar of four digits has. Anybody
+// can write any 64 bits, and RFC 3339 and JSON have the years 1 to 9999 only.
+func moment(v any) time.Time {
+	t, _ := v.(time.Time)
+	for _, year := range [...]int{t.Year(), t.UTC().Year()} {
+		if year < 1 || year > 9999 {
+			return time.Time{}
+		}
+	}
+	return t
+}
+
 // deaths reads an x-death header as far as it is one.
 func deaths(v any) []Death {
 	list, _ := v.([]any)
@@ -165,7 +177,7 @@ func deaths(v any) []Death {
 		d.Queue, _ = t["queue"].(string)
 		d.Reason, _ = t["reason"].(string)
 		d.Exchange, _ = t["exchange"].(string)
-		d.Time, _ = t["time"].(time.Time)
+		d.Time = moment(t["time"])
 		out = append(out, d)
 	}
 	return out

@@ -139,6 +139,12 @@ func TestWhatTheBrokerOrOthersPutThereIsShownAsItIs(t *testing.T) {
 	if diff := cmp.Diff(want, l.Deaths); diff != "" {
 		t.Error(diff)
 	}
+	for _, far := range []int64{-1 << 62, 253402300800, 1 << 62} { // before the year 1, and in 10000 and later
+		e := NewEnvelope(map[string]any{HeaderFirstSeen: time.Unix(far, 0), "x-death": []any{map[string]any{"time": time.Unix(far, 0)}}}, nil)
+		if l := ReadLetter(&e); !l.FirstSeen.IsZero() || !l.Deaths[0].Time.IsZero() {
+			t.Errorf("%v, %v", l.FirstSeen, l.Deaths)
+		}
+	}
 	if l.Ours || l.Queue != "in" || l.Exchange != "x" || l.RoutingKey != "k" {
 		t.Errorf("%+v", l)
 	}
