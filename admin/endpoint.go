@@ -178,12 +178,9 @@ func (s *stream) Write(b []byte) (int, error) {
 	if !s.began {
 		s.began = true
 		s.w.Header().Set("Content-Type", s.media)
-		// The deadlines are for requests that are answered at once: the one for
-		// reading would end the request's context.
-		if err := s.control.SetReadDeadline(time.Time{}); err != nil {
-			return 0, err
-		}
 	}
+	// The server's deadline for writing is for what is answered at once. Its deadline for
+	// reading is over when the request has been read.
 	if err := s.control.SetWriteDeadline(time.Now().Add(streamTimeout)); err != nil {
 		return 0, err
 	}
@@ -215,13 +212,19 @@ func (e *Endpoint) parameters(r *http.Request) (url.Values, error) {
 	return query, nil
 }
 
-// sendJSON writes v, which must be of types that JSON has.
+// sendJSON writes v, or an error with code 500 if it holds what JSON has not.
 func sendJSON(w http.ResponseWriter, code int, v any) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		code = http.StatusInternalServerError
+		text.Reset()
+		_ = e.Encode(status{Error: "the answer cannot be written as JSON: " + strings.TrimPrefix(err.Error(), "json: ")})
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // the client has gone
+	_, _ = w.Write(text.Bytes()) // or the client has gone
 }
 
 func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {

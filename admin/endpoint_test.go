@@ -36,6 +36,8 @@ func TestEndpointsTakeParametersAndBodies(t *testing.T) {
 					return nil, admin.Refuse(http.StatusConflict, "it is full: %w", io.EOF)
 				case "venus":
 					return nil, errors.New("it is hot")
+				case "asia":
+					return []any{"a", make(chan int)}, nil
 				case "home":
 					return nil, nil
 				}
@@ -55,6 +57,7 @@ func TestEndpointsTakeParametersAndBodies(t *testing.T) {
 		{"POST", "/api/boxes/a/move", `{"to":"home"}`, 200, `{"status":"ok"}`},
 		{"POST", "/api/boxes/a/move", `{"to":"mars"}`, 409, `{"error":"it is full: EOF"}`},
 		{"POST", "/api/boxes/a/move", `{"to":"venus"}`, 500, `{"error":"it is hot"}`},
+		{"POST", "/api/boxes/a/move", `{"to":"asia"}`, 500, `{"error":"the answer cannot be written as JSON: unsupported type: chan int"}`},
 		{"POST", "/api/boxes/a/move", `{"too":"mars"}`, 400, `{"error":"the body: unknown field \"too\""}`},
 		{"POST", "/api/boxes/a/move", `{"to":"a"} {}`, 400, `{"error":"the body: something follows the JSON value"}`},
 		{"POST", "/api/boxes/a/move", `{"to":"` + strings.Repeat("a", 40) + `"}`, 413, `{"error":"the body has more than 40 bytes"}`},

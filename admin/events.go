@@ -180,7 +180,6 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	defer e.leave(l)
 	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Time{}) // the request has been read; the deadline would end it
 	w.Header().Set("Content-Type", "text/event-stream")
 	if !send(w, c, []byte("retry: 2000\n\n")) {
 		return
