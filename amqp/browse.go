@@ -15,14 +15,15 @@ import (
 
 // Bounds of a [Browsing].
 const (
-	firstBatch = 8     // messages asked for before their size is known
-	maxBatch   = 256   // messages asked for at once
-	maxWindow  = 65535 // the largest that AMQP has
-	// countedBatch is what is asked for at once of a queue that counts, until much stays.
-	countedBatch = 32
-	batchBytes   = 16 << 20 // of the largest body seen so far, times the batch
-	silence      = 500 * time.Millisecond
-	patience     = 2 // silences until a queue is given up that has messages and gives none
+	maxBatch = 256 // messages asked for at once
+	// countedBatch is what is asked for at once of a queue that counts, until much
+	// stays; then it doubles so often.
+	countedBatch     = 32
+	countedDoublings = 7        // which is 4,096
+	batchBytes       = 16 << 20 // of the largest message seen so far, times the batch
+	headerWeight     = 4        // bytes of memory for one of a header on the wire, about
+	silence          = 500 * time.Millisecond
+	patience         = 2 // silences until a queue is given up that has messages and gives none
 )
 
 // ErrNotServed is wrapped by [Browsing.Next]'s error when the queue has messages and
@@ -36,14 +37,16 @@ var ErrNotServed = errors.New("the queue has more, and the broker delivers none 
 // delivered once more ([router.HeaderDeliveryCount]). The same becomes of it when the
 // process dies. Meanwhile nobody else gets it.
 //
-// Not more than 256 messages are in memory that Next has not returned, and of large
-// ones as many as have 16 MiB. It is not safe for concurrent use.
+// Not more than 256 messages are in memory that Next has not returned, or 4,096 of a
+// queue that counts. Of large ones there are as many as have 16 MiB, by the size of the
+// largest that has been seen so far: what is larger than all before it may take more,
+// until the next batch. It is not safe for concurrent use.
 //
 // A quorum queue gives back what consumers have in the order of their names, as long as
 // they are 32 at most, and forgets to tell what it was about to deliver to one that
 // ends. So each batch of it has a consumer, which ends when all of the batch has come,
 // and only then is acknowledged what is to go; batches grow with what stays. Up to
-// 90,000 small messages then have their order afterwards.
+// 50,000 small messages then have their order afterwards.
 type Browsing struct {
 	b     *Broker
 	queue string
@@ -67,7 +70,7 @@ type Browsing struct {
 	last       uint64                  // the highest tag delivered
 	late       []uint64                // tags to acknowledge when it has ended
 	keepers    int                     // consumers before it with messages that stay
-	largest    int                     // body so far, in bytes
+	largest    int                     // message so far, in bytes of memory, about
 	stopped    bool                    // no more is asked for
 	unhook     func() bool
 	closed     bool
@@ -217,7 +220,8 @@ func (s *Browsing) hand(d *amqp091.Delivery) (env router.Envelope, tag uint64, e
 	fill(&env, d, s.queue, time.Now())
 	s.taken++
 	s.last = max(s.last, d.DeliveryTag)
-	s.largest = max(s.largest, len(d.Body))
+	headers, _ := tableSize(env.Headers(), 0) // an error is of what cannot be received
+	s.largest = max(s.largest, len(d.Body)+headerWeight*headers)
 	return env, d.DeliveryTag, nil
 }
 
@@ -282,6 +286,10 @@ func (s *Browsing) lost() error {
 	}
 	return err
 }
+
+// Lost reports whether the walk's channel or connection has ended before Close: all that
+// was not acknowledged goes back to the queue then, or has gone back.
+func (s *Browsing) Lost() bool { return s.ch.IsClosed() || s.conn.lib.IsClosed() }
 
 // release ends the connection and lets the broker go.
 func (s *Browsing) release() {

@@ -12,16 +12,8 @@ import (
 // consume has the broker send another batch. What came before stays with the channel.
 // It is asked for by another consumer, since one's window cannot be widened.
 func (s *Browsing) consume(ctx context.Context) error {
-	batch := firstBatch
-	if s.taken > 0 {
-		batch = maxBatch
-		if s.counts {
-			batch = countedBatch << min(s.keepers/3, 11)
-		}
-		batch = min(batch, max(batchBytes/max(s.largest, 1), 1), maxWindow)
-	}
-	batch = min(batch, s.most-s.taken)
 	late := s.takeLate()
+	batch := min(s.nextBatch(), s.most-s.taken)
 	ch, queue, old := s.ch, s.queue, ""
 	if s.consumers > 0 {
 		old = s.consumerTag()
@@ -53,6 +45,15 @@ func (s *Browsing) consume(ctx context.Context) error {
 	}
 	s.deliveries, s.batch, s.open, s.first = <-opened, batch, 0, s.last+1
 	return nil
+}
+
+// nextBatch returns how many messages may be asked for at once.
+func (s *Browsing) nextBatch() int {
+	batch := maxBatch
+	if s.counts {
+		batch = countedBatch << min(s.keepers/2, countedDoublings)
+	}
+	return min(batch, max(batchBytes/max(s.largest, 1), 1))
 }
 
 // consumerTag names the present consumer. A number alone would be taken by a message
