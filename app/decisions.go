@@ -149,12 +149,12 @@ func (s *sampler) Trace(route string, received *router.Envelope) router.Trace {
 	if at < next || !s.next.CompareAndSwap(next, at+int64(decisionEvery)) {
 		return nil
 	}
-	d := &decisionTrace{sampler: s, bodies: s.all.bodies.Load(), sends: map[int]int{}, made: Decision{
+	d := &decisionTrace{sampler: s, sends: map[int]int{}, made: Decision{
 		Route: route, At: received.Origin.Received, MessageID: received.MessageID,
 		Exchange: received.Origin.Exchange, RoutingKey: received.Origin.RoutingKey, ContentType: received.ContentType,
 		Redelivered: received.Origin.Redelivered, Bytes: len(received.Body), Steps: []DecisionStep{}, Sends: []DecisionSend{},
 	}}
-	if d.bodies {
+	if s.all.bodies.Load() {
 		d.made.show(received)
 	}
 	return d
@@ -179,15 +179,32 @@ func (d *Decision) show(received *router.Envelope) {
 	}
 }
 
-func (s *sampler) add(d Decision) {
+// hide takes out what may hold secrets. The errors of the steps become those given.
+func (d *Decision) hide(steps []string) {
+	d.Headers, d.Body, d.BodyBase64 = nil, "", ""
+	for i, text := range steps {
+		d.Steps[i].Error = text
+	}
+	if loss := (router.Loss{Reason: d.Reason, Filter: d.Filter}); loss.Quotes() {
+		d.Error = ""
+	}
+}
+
+// add keeps a decision and tells of it. A message may have been in hand while a reload
+// turned the bodies off: what is in it is hidden then, with the given errors of the
+// steps, and what is added before is cleared by that reload.
+func (s *sampler) add(d Decision, discreet []string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.all.bodies.Load() {
+		d.hide(discreet)
+	}
 	if len(s.ring) < keptDecisions {
 		s.ring = append(s.ring, d)
 	} else {
 		s.ring[s.at] = d
 		s.at = (s.at + 1) % keptDecisions
 	}
-	s.mu.Unlock()
 	s.all.tell(d)
 }
 
@@ -207,11 +224,11 @@ func (s *sampler) collect(to []Decision) []Decision {
 // decisionTrace follows one message.
 type decisionTrace struct {
 	sampler *sampler
-	bodies  bool // whether what is in the message may be shown
 
-	mu    sync.Mutex // protects the fields below
-	made  Decision
-	sends map[int]int // by number of the output, its place among made.Sends
+	mu       sync.Mutex // protects the fields below
+	made     Decision
+	discreet []string    // the errors of made.Steps without a filter's words
+	sends    map[int]int // by number of the output, its place among made.Sends
 }
 
 // Filtered implements [router.Trace].
@@ -228,12 +245,11 @@ func (t *decisionTrace) Filtered(step router.Step) {
 			d.Targets = append(d.Targets, target.String())
 		}
 	}
+	discreet := ""
 	if step.Err != nil {
-		if d.Error = router.Discreet(step.Err); t.bodies {
-			d.Error = step.Err.Error()
-		}
+		d.Error, discreet = step.Err.Error(), router.Discreet(step.Err)
 	}
-	t.made.Steps = append(t.made.Steps, d)
+	t.made.Steps, t.discreet = append(t.made.Steps, d), append(t.discreet, discreet)
 }
 
 // Sending implements [router.Trace]. Trying again is the same send, a dead letter
@@ -271,18 +287,14 @@ func (t *decisionTrace) Sent(nth int, err error) {
 // Done implements [router.Trace].
 func (t *decisionTrace) Done(o router.Outcome) {
 	t.mu.Lock()
-	d := t.made
+	d, discreet := t.made, t.discreet
 	t.mu.Unlock()
 	d.Took, d.Verdict, d.Attempts = time.Since(d.At).Seconds(), o.Verdict, o.Attempts
 	d.Reason, d.Filter, d.Stage = o.Loss.Reason, o.Loss.Filter, o.Loss.Stage
-	switch {
-	case o.Loss.Quotes() && !t.bodies:
-	case o.Err != nil:
+	if d.Error = o.Loss.Text; o.Err != nil {
 		d.Error = o.Err.Error()
-	default:
-		d.Error = o.Loss.Text
 	}
-	t.sampler.add(d)
+	t.sampler.add(d, discreet)
 }
 
 // decisions answers GET /api/decisions.
