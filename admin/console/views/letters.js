@@ -149,7 +149,7 @@ function letters(name, redraw) {
 			el("button", { id: "purge-chosen", type: "button", disabled: !picked.length, on: { click: () => askToPurge(name, picked, redraw) } }, picked.length ? `Purge ${count(picked.length)} chosen…` : "Purge chosen…"),
 			el("button", { id: "purge-all", type: "button", disabled: none, on: { click: () => askToPurge(name, null, redraw) } }, only.reason || only.route ? "Purge all like these…" : "Purge all…")),
 		list === undefined ? el("p", {}, busy ? "Loading." : "") : [
-			dim(`${plural(list.letters.length, "letter")} of ${count(list.ready)} that were there` + (list.more ? "; there may be more like these" : "") + "."),
+			dim(`${plural(list.letters.length, "letter")} of ${count(list.ready)} that were there` + (list.more ? `; there may be more like these, as ${count(most)} are shown at most: “router dead-letters list” has no such end` : "") + "."),
 			table("Dead letters", ["Letter", "Reason", "Route", "Came from", num("Tries"), num("Size")], list.letters.map((l) => row(name, l, redraw)), "There are none."),
 		],
 	];
