@@ -35,6 +35,7 @@ type desk struct {
 	ctx    context.Context
 	server *broker.Server
 	ch     *amqp091.Channel
+	urls   []string
 	broker *amqp.Broker
 	queue  deadletters.Queue // "dead"
 }
@@ -60,7 +61,8 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := amqp.New(amqp.Config{URLs: []string{url}})
+	urls := []string{url}
+	b, err := amqp.New(amqp.Config{URLs: urls})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ func newDesk(t *testing.T) *desk {
 			t.Error(err)
 		}
 	})
-	d := &desk{t: t, ctx: ctx, server: server, ch: ch, broker: b, queue: deadletters.Queue{Broker: b, Name: "dead"}}
+	d := &desk{t: t, ctx: ctx, server: server, ch: ch, urls: urls, broker: b, queue: deadletters.Queue{Broker: b, Name: "dead"}}
 	d.declare("dead")
 	d.declare("in")
 	return d

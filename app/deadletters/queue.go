@@ -12,14 +12,16 @@
 // can know the limit, a letter that has been counted before is renewed: a copy is
 // published, and when that is confirmed the letter is removed, so that it is at the
 // end of the queue and its count at zero. See [Queue.DeliveryLimit]. What is looked at
-// and counted is exactly what a walk has come to, and at most a batch of 32 more.
+// and counted is exactly what a walk has come to, and at most a batch more: 32 letters,
+// and up to 4,096 where many stay.
 //
 // # Bounds
 //
-// Memory holds at most 256 letters that have come, 16 MiB of large ones, and 32
-// that are on their way to a target. The broker holds the unacknowledged ones of the
+// Memory holds at most 256 letters that have come, or 4,096 of a quorum queue, and 32
+// that are on their way to a target. Of large ones it holds 16 MiB, by the size of the
+// largest seen so far. The broker holds the unacknowledged ones of the
 // walk, and RabbitMQ ends one that takes longer than its consumer timeout of 30
-// minutes: longer ones begin anew every ten, where they have left something.
+// minutes: a longer replay begins anew every ten, where it has left something.
 package deadletters
 
 import (
@@ -27,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/wasmrouter/router/amqp"
@@ -104,6 +107,7 @@ type walk struct {
 	renewed int
 	atRisk  int   // that could not be renewed and go back all the same
 	risk    error // why the last of those could not
+	unsure  bool  // close could not tell whether letters that were settled are gone
 }
 
 func (q *Queue) walk(ctx context.Context, most int) (*walk, error) {
@@ -124,13 +128,14 @@ func (w *walk) next(ctx context.Context) (*Letter, error) {
 	return &Letter{Letter: router.ReadLetter(&env), Position: w.seen, received: env, tag: tag}, nil
 }
 
-// leave lets a letter stay in the queue: renewed, if it might not stand going back.
+// leave lets a letter stay in the queue: renewed, if it might not stand going back. When
+// the walk is lost, all of it goes back anyway, and a copy would only be one more.
 func (w *walk) leave(ctx context.Context, l *Letter) error {
 	limit := int64(w.queue.DeliveryLimit)
 	if limit == 0 {
 		limit = 1
 	}
-	if !w.s.Counts() || limit < 0 || l.DeliveryCount < limit {
+	if !w.s.Counts() || limit < 0 || l.DeliveryCount < limit || w.s.Lost() {
 		w.kept++
 		return nil
 	}
@@ -181,11 +186,24 @@ func (w *walk) send(ctx context.Context, to router.Target, env *router.Envelope)
 	}
 }
 
-// closeTimeout bounds what remains to be done when a walk ends.
-const closeTimeout = 10 * time.Second
+// closeTimeout bounds what remains to be done when a walk ends. Only tests change it.
+var closeTimeout = 10 * time.Second
 
-// close leaves what has come and was not looked at, and gives back what stays. The
-// error says that letters which were settled may still be there.
+// outlive returns a context that ends closeTimeout after ctx has, or when it is
+// cancelled, as it has to be.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	timer := time.AfterFunc(math.MaxInt64, cancel)
+	stop := context.AfterFunc(ctx, func() { timer.Reset(closeTimeout) })
+	return longer, func() {
+		stop()
+		timer.Stop()
+		cancel()
+	}
+}
+
+// close leaves what has come and was not looked at, and gives back what stays. It notes
+// whether letters that were settled may still be there.
 func (w *walk) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
@@ -201,7 +219,9 @@ func (w *walk) close(ctx context.Context) error {
 		err = nil
 	}
 	w.stopSending()
-	return errors.Join(err, w.s.Close())
+	closed := w.s.Close()
+	w.unsure = closed != nil
+	return errors.Join(err, closed)
 }
 
 // Scan is what a walk has come to.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/wasmrouter/router/amqp"
@@ -14,13 +13,16 @@ import (
 
 // Bounds of a replay.
 const (
-	window       = 32               // letters on their way: so many may arrive twice after a kill
-	sessionLimit = 10 * time.Minute // of a walk that leaves letters; RabbitMQ's consumer timeout is 30
-	maxLosses    = 5                // of connections in a row without a letter in between
-	maxFailures  = 1000             // letters that cannot be sent, until it gives up
-	keptFailures = 20               // of them, those that a Result names
-	lastAcked    = 1024             // acknowledgements that may be lost with a connection
+	window       = 32   // letters on their way: so many may arrive twice after a kill
+	maxLosses    = 5    // of connections in a row without a letter in between
+	maxFailures  = 1000 // letters that cannot be sent, until it gives up
+	keptFailures = 20   // of them, those that a Result names
+	lastAcked    = 4096 // acknowledgements that may be lost with a connection: a batch
 )
+
+// sessionLimit bounds a walk that leaves letters; RabbitMQ's consumer timeout is 30
+// minutes. Only tests change it.
+var sessionLimit = 10 * time.Minute
 
 // Replay says which letters are sent again, how and where to.
 type Replay struct {
@@ -66,8 +68,11 @@ type Failure struct {
 // Replay sends letters again: each is published, mandatory, and taken out of the
 // queue when the broker has confirmed that another queue has it. So nothing is lost,
 // whatever ends it when; what was on its way then, 32 letters at most, may have arrived
-// and be sent another time. Of a quorum queue, from which letters are taken in batches,
-// it may be a batch more: 32 letters, or more where many stay. A letter that cannot be sent stays, and Result says why.
+// and be sent another time. So may, when the connection that letters are taken from is
+// lost or the process killed, those of which the acknowledgement is lost: a batch at
+// most, which is 256 letters, or of a quorum queue 32, and up to 4,096 where many stay.
+// They are sent again, since a letter that is alike in every bit may be another one.
+// A letter that cannot be sent stays, and Result says why.
 //
 // A message is sent as the route received it, without x-router-* headers and without
 // CC, whose copies have been made before. What comes into the queue after the replay
@@ -75,7 +80,7 @@ type Failure struct {
 func (q *Queue) Replay(ctx context.Context, o Replay) (Result, error) {
 	r := &replay{
 		queue: q, Replay: o, pick: o.Selection.picker(time.Now()),
-		results: make(chan sending, window), failed: map[string]bool{}, doubtful: map[string]bool{},
+		results: make(chan sending, window), failed: map[string]bool{},
 	}
 	r.result.Failures, r.result.Missing = []Failure{}, []string{}
 	err := r.run(ctx)
@@ -91,16 +96,13 @@ type replay struct {
 	result Result
 
 	w       *walk
-	open    int          // letters on their way
-	results chan sending // of those
-	began   int          // sent or on their way
-	next    time.Time    // not before which one is sent
-	left    int          // letters of the beginning that are still in front
-	acked   []string     // ids of the last ones of this session
-	// doubtful are the ids of letters that have arrived, and of which the
-	// acknowledgement may have been lost with the last session.
-	doubtful map[string]bool
-	failed   map[string]bool // ids of letters that are not tried again
+	open    int             // letters on their way
+	results chan sending    // of those
+	began   int             // sent or on their way
+	next    time.Time       // not before which one is sent
+	left    int             // letters of the beginning that are still in front
+	acked   int             // letters, in this session
+	failed  map[string]bool // ids of letters that are not tried again
 }
 
 // sending is a letter on its way.
@@ -134,7 +136,7 @@ func (r *replay) run(ctx context.Context) error {
 			losses = 0
 		}
 		switch {
-		case err == nil, ctx.Err() != nil, errors.Is(err, errStop):
+		case err == nil, ctx.Err() != nil, errors.Is(err, errStop), r.DryRun:
 			return err
 		case errors.Is(err, errAgain) && r.left > 0:
 			continue
@@ -179,12 +181,13 @@ func (r *replay) session(ctx context.Context) error {
 		r.left = w.s.Ready()
 		r.result.Ready = r.left
 	}
+	before := r.left
 	since := time.Now()
 	for err == nil {
 		switch {
 		case r.pick.done(), r.Limit > 0 && r.began >= r.Limit:
 			err = io.EOF
-		case w.kept > 0 && time.Since(since) > sessionLimit:
+		case w.kept > 0 && !r.DryRun && time.Since(since) > sessionLimit:
 			err = errAgain
 		default:
 			err = r.step(ctx)
@@ -196,16 +199,16 @@ func (r *replay) session(ctx context.Context) error {
 	r.result.Scanned = max(r.result.Scanned, w.seen)
 	r.result.Renewed += w.renewed
 	r.result.AtRisk += w.atRisk
-	clear(r.doubtful)
-	if closed != nil {
-		r.left += len(r.acked)
-		for _, id := range r.acked {
-			r.doubtful[id] = true
-		}
+	if w.unsure {
+		r.left += min(r.acked, lastAcked)
 	}
-	r.acked = r.acked[:0]
-	if errors.Is(err, io.EOF) {
+	r.acked = 0
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, errAgain) && closed != nil:
 		err = nil
+	case errors.Is(err, errAgain) && r.left >= before:
+		err = fmt.Errorf("%w: in %v none of the first %d letters of %s could be sent and taken out, and the next walk would meet the same ones; "+
+			"replay or purge those in front first", errStop, sessionLimit, w.seen, r.queue.Name)
 	}
 	return errors.Join(err, closed)
 }
@@ -213,20 +216,18 @@ func (r *replay) session(ctx context.Context) error {
 // rest waits for the letters that are on their way: for the broker's answers, and when
 // ctx has ended only for a while. It returns err, or what came first.
 func (r *replay) rest(ctx context.Context, err error) error {
-	var late <-chan time.Time
-	if ctx.Err() != nil {
-		timer := time.NewTimer(closeTimeout)
-		defer timer.Stop()
-		late = timer.C
-	}
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	late := ctx.Done()
 	for r.open > 0 {
 		select {
 		case s := <-r.results:
-			if failed := r.settled(context.WithoutCancel(ctx), s); err == nil {
+			if failed := r.settled(ctx, s); err == nil {
 				err = failed
 			}
 		case <-late:
 			r.w.stopSending() // which settles them
+			late = nil
 		}
 	}
 	return err
@@ -235,16 +236,18 @@ func (r *replay) rest(ctx context.Context, err error) error {
 // step looks at the next letter.
 func (r *replay) step(ctx context.Context) error {
 	for r.open == window || len(r.results) > 0 {
-		if err := r.settled(ctx, <-r.results); err != nil {
-			return err
+		select {
+		case s := <-r.results:
+			if err := r.settled(ctx, s); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	l, err := r.w.next(ctx)
 	if err != nil {
 		return err
-	}
-	if r.doubtful[l.ID] && l.received.Origin.Redelivered {
-		return r.gone(l) // it has arrived; only the acknowledgement was lost
 	}
 	if r.failed[l.ID] || !r.pick.takes(l) {
 		return r.w.leave(ctx, l)
@@ -257,7 +260,9 @@ func (r *replay) step(ctx context.Context) error {
 		return r.settled(ctx, s)
 	}
 	if err := r.wait(ctx); err != nil {
-		return errors.Join(err, r.w.leave(context.WithoutCancel(ctx), l))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		return errors.Join(err, r.w.leave(ctx, l))
 	}
 	r.began++
 	r.open++
@@ -354,10 +359,7 @@ func (r *replay) settled(ctx context.Context, s sending) error {
 
 // gone takes a letter that has arrived out of the queue.
 func (r *replay) gone(l *Letter) error {
-	if len(r.acked) == lastAcked {
-		r.acked = slices.Delete(r.acked, 0, lastAcked/2)
-	}
-	r.acked = append(r.acked, l.ID)
+	r.acked++
 	r.left--
 	return r.w.s.Ack(l.tag)
 }
