@@ -69,6 +69,10 @@ fuzz: ## run every fuzz target of FUZZ (./...) for FUZZTIME (10s)
 matrix: deps ## play the fault matrix three times, table into docs/GUARANTEES.md
 	$(GO) run ./e2e/matrix/report $(MATRIX)
 
+.PHONY: defences
+defences: deps ## take each defence of docs/SECURITY.md out, see its test fail
+	@$(GO) run ./e2e/defences $(DEFENCES)
+
 .PHONY: soak
 soak: deps ## random faults on a paced load of SOAK (30s, 1h, 1000000)
 	@mkdir -p dist/soak

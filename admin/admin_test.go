@@ -368,6 +368,13 @@ func TestAnAddressThatOthersCanReachNeedsAToken(t *testing.T) {
 			t.Errorf("%+v is accepted", cfg)
 		}
 	}
+	for listen, told := range map[string]bool{"0.0.0.0:0": true, "127.0.0.1:0": false} {
+		var log bytes.Buffer
+		start(t, admin.Config{Listen: listen, Token: "t", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if got := strings.Contains(log.String(), "other machines can reach the admin listener"); got != told {
+			t.Errorf("%s: the log is %q", listen, &log)
+		}
+	}
 }
 
 func TestStartReportsAPortInUse(t *testing.T) {

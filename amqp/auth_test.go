@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/wasmrouter/router/amqp"
 	"github.com/wasmrouter/router/internal/rabbitnode"
@@ -34,6 +36,8 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+var retryIn = regexp.MustCompile(`retry_in="?([0-9a-zµ.]+)`)
+
 func TestARefusedLoginIsExplainedWithoutThePassword(t *testing.T) {
 	t.Parallel() // the broker takes its time to refuse
 	testbroker.Both(t, testARefusedLoginIsExplainedWithoutThePassword)
@@ -58,6 +62,11 @@ func testARefusedLoginIsExplainedWithoutThePassword(t *testing.T, at *testbroker
 			t.Errorf("listen = %v", err)
 		}
 		waitFor(ctx, t, "it is logged", func() bool { return strings.Contains(log.String(), "retry_in") })
+		for _, m := range retryIn.FindAllStringSubmatch(log.String(), -1) {
+			if wait, err := time.ParseDuration(m[1]); err != nil || wait < 5*time.Second {
+				t.Errorf("%s: it is tried again in %s", what, m[1])
+			}
+		}
 		for _, text := range []string{err.Error(), log.String(), fmt.Sprintf("%+v", b.Stat())} {
 			if strings.Contains(text, "canary") {
 				t.Errorf("the password is shown: %s", text)

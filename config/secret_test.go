@@ -94,6 +94,7 @@ func TestNoSecretIsEverShown(t *testing.T) {
 			"heartbeat = \"1s\"\n[filters.f]\npath = \"f.wasm\"\nconfig = { api_key = \"%s\", deep = { list = [\"${env:SECRET}\", { Password = \"%s\" }] } }",
 			"heartbeat = \"1s\"\n[queues.q]\narguments = { token = \"%s\", x = \"${env:SECRET}\" }",
 			"heartbeat = \"1s\"\n[log]\nlevel = \"${env:SECRET}\"\n[broker.%s",
+			"connection_name = \"a ${env:SECRET}\"",
 		} {
 			texts = append(texts, "[broker]\n"+strings.ReplaceAll(strings.ReplaceAll(form, "%s", secret), "%%", "%")+route)
 		}

@@ -29,6 +29,7 @@ func FuzzDelta(f *testing.F) {
 		"", ops(setHeader("a", typeUTF8, "x"), rawOp(opDelHeader, 0, "n", "")), ops(setProperty(34, u64(7)), setProperty(12, "10")),
 		ops(target("server", "a\x00b\x00c"), action("forward", "")), ops(bodyRef(3, 9), emit(), bodyOp("x"), target("queue", "q")),
 		ops(rawOp(opError, 2, "code", "text")), ops(action("retry", u64(1)+"why"), action("stop", "")), ops(rawOp(77, 1, "k", "v")),
+		ops(action("retry", "soon")), ops(setHeader("CC", typeUTF8, "q")), ops(rawOp(opBody, 0, "", "x"))[:9], ops(setProperty(3, "\xff")),
 		ops(rawOp(opClearHeaders, 0, "", ""), setHeader("f", typeFloat, float(1)), setHeader("b", typeBool, "\x01")),
 	} {
 		f.Add([]byte(s), uint8(2))

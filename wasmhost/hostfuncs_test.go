@@ -362,6 +362,7 @@ func TestWASI(t *testing.T) {
 	  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
 	  (import "wasi_snapshot_preview1" "fd_seek" (func $seek (param i32 i64 i32 i32) (result i32)))
 	  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $stat (param i32 i32) (result i32)))
+	  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
 	  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
 	  ;; PRELUDE
 	  (data (i32.const 500) "\10\27\00\00\10\27\00\00\10\27\00\00\10\27\00\00")  ;; two iovecs of 10,000 bytes
@@ -384,6 +385,7 @@ func TestWASI(t *testing.T) {
 	    (if (i32.eq (local.get $c) (i32.const 0x67)) (then (return (call $answer (i64.extend_i32_u (call $seek (i32.const 1) (i64.const 0) (i32.const 0) (i32.const 200)))))))
 	    (if (i32.eq (local.get $c) (i32.const 0x68)) (then (drop (call $stat (i32.const 1) (i32.const 200))) (return (call $answer (i64.load (i32.const 200))))))
 	    (if (i32.eq (local.get $c) (i32.const 0x69)) (then (return (call $answer (i64.extend_i32_u (call $stat (i32.const 3) (i32.const 200)))))))
+	    (if (i32.eq (local.get $c) (i32.const 0x6d)) (then (drop (call $random (i32.const 200) (i32.const 8))) (return (call $answer (i64.load (i32.const 200))))))
 	    (if (i32.eq (local.get $c) (i32.const 0x6a)) (then
 	      (i64.store (i32.const 300) (i64.const 77)) (i64.store (i32.const 308) (i64.const 0)) (i64.store (i32.const 324) (i64.const 1000000))
 	      (drop (call $poll (i32.const 300) (i32.const 400) (i32.const 1) (i32.const 200)))
@@ -400,6 +402,15 @@ func TestWASI(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
+	run := func(do string) any {
+		env := message(do)
+		var d router.Decision
+		if err := in.Run(context.Background(), router.Decide, env, &d); err != nil {
+			t.Fatalf("%s: %v", do, err)
+		}
+		got, _ := env.Header("r")
+		return got
+	}
 	for _, c := range []struct {
 		do   string
 		want int64
@@ -420,14 +431,13 @@ func TestWASI(t *testing.T) {
 		{"k", wasiInval},
 		{"l", maxWrite}, // of 20,000 bytes
 	} {
-		env := message(c.do)
-		var d router.Decision
-		if err := in.Run(context.Background(), router.Decide, env, &d); err != nil {
-			t.Fatalf("%s: %v", c.do, err)
-		}
-		if got, _ := env.Header("r"); got != c.want {
+		if got := run(c.do); got != c.want {
 			t.Errorf("%s: %v, want %d", c.do, got, c.want)
 		}
+	}
+	// Chance is the message's.
+	if one, two := run("m"), run("m"); one != two || one == int64(0) {
+		t.Errorf("random_get: %v, then %v", one, two)
 	}
 	var text []string
 	for _, l := range logs.lines(t) {

@@ -53,20 +53,21 @@ func TestResults(t *testing.T) {
 		name   string
 		result uint64
 		class  string
+		text   string
 	}{
-		{"pass", 0, ""},
-		{"out of memory", ^uint64(0), ClassMemory},
-		{"malformed frame", uint64(1<<64 - 2), ClassError},
-		{"unsupported", uint64(1<<64 - 3), ClassError},
-		{"internal", uint64(1<<64 - 99), ClassError},
-		{"bit 63", 1 << 63, ClassError},
-		{"no length", 64 << 32, ClassInvalid},
-		{"length past the memory", 64<<32 | 0xffffffff, ClassInvalid},
-		{"length over the output limit", 64<<32 | 1001, ClassInvalid},
-		{"address past the memory", 0x7fffffff<<32 | 8, ClassInvalid},
-		{"end past the memory", (2*65536-4)<<32 | 8, ClassInvalid},
-		{"too short for an op", 64<<32 | 4, ClassInvalid},
-		{"an unknown op", 64<<32 | 8, ClassInvalid},
+		{"pass", 0, "", ""},
+		{"out of memory", ^uint64(0), ClassMemory, "out of memory"},
+		{"malformed frame", uint64(1<<64 - 2), ClassError, "malformed"},
+		{"unsupported", uint64(1<<64 - 3), ClassError, "does not support"},
+		{"internal", uint64(1<<64 - 99), ClassError, "internal error"},
+		{"bit 63", 1 << 63, ClassError, "internal error"},
+		{"no length", 64 << 32, ClassInvalid, "without bytes"},
+		{"length past the memory", 64<<32 | 0xffffffff, ClassInvalid, "passes the limit"},
+		{"length over the output limit", 64<<32 | 1001, ClassInvalid, "output of 1001 bytes passes the limit of 1000"},
+		{"address past the memory", 0x7fffffff<<32 | 8, ClassInvalid, "outside the memory"},
+		{"end past the memory", (2*65536-4)<<32 | 8, ClassInvalid, "outside the memory"},
+		{"too short for an op", 64<<32 | 4, ClassInvalid, "too short"},
+		{"an unknown op", 64<<32 | 8, ClassInvalid, "unknown op"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := discards(f)
@@ -78,8 +79,8 @@ func TestResults(t *testing.T) {
 				}
 				return
 			}
-			if got := classOf(t, err); got != c.class {
-				t.Errorf("%v: want class %s", err, c.class)
+			if got := classOf(t, err); got != c.class || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%v: want class %s with %q", err, c.class, c.text)
 			}
 			want := uint64(1)
 			if c.class == ClassError {

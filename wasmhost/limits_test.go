@@ -72,6 +72,26 @@ func TestStartFuelDoesNotReplaceStartTime(t *testing.T) {
 	}
 }
 
+// A memory of which the module declares no maximum grows to the limit and no further.
+func TestMemoryLimit(t *testing.T) {
+	_, in := load(t, FilterConfig{Limits: Limits{Memory: 4 * pageSize, Recycle: 100}, Module: wat(t, `(module
+	  ;; PRELUDE
+	  ;; Has a page, and one for messages; grows by as many as the body has bytes.
+	  (func (export "router_decide") (param $p i32) (param $n i32) (result i64)
+	    (if (i32.lt_s (memory.grow (i32.load offset=28 (local.get $p))) (i32.const 0))
+	      (then (return (i64.const -4))))
+	    (i64.const 0)))`)})
+	var d router.Decision
+	for _, c := range []struct {
+		more int
+		ok   bool
+	}{{3, false}, {1, true}, {1, true}, {1, false}, {0, true}} {
+		if err := in.Run(context.Background(), router.Decide, small(strings.Repeat("x", c.more)), &d); (err == nil) != c.ok {
+			t.Errorf("%d pages more: %v", c.more, err)
+		}
+	}
+}
+
 func TestTableLimit(t *testing.T) {
 	h := newHost(t, Config{})
 	module := func(elements string) []byte {

@@ -226,6 +226,17 @@ func TestMessagesKeepTheirValues(t *testing.T) {
 	if diff := cmp.Diff(show(want), show(first)); diff != "" {
 		t.Error(diff)
 	}
+	// What the next call hands back lies where that of the last one did, and is read
+	// anew.
+	for _, key := range []string{"k", "ke", "key"} {
+		env := small(ops(setHeader(key, typeBytes, "12345678"[len(key):])))
+		if err := in.Run(context.Background(), router.Decide, env, &d); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := env.Header(key); !cmp.Equal(got, any([]byte("12345678"[len(key):]))) {
+			t.Errorf("the header %s is %q", key, got)
+		}
+	}
 	if string(byReference.Body) != body {
 		t.Errorf("a body by reference was %q and is now %q", body, byReference.Body)
 	}

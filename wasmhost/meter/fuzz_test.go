@@ -74,6 +74,11 @@ func FuzzInstrument(f *testing.F) {
 	f.Add(function([]byte{1, 3, 0x7b}, loops(3)))
 	f.Add(throwing(try(3, opCall, 0)...))
 	f.Add(throwing(nestedTries(3, []byte{opCall, 0, opThrow, 0})...))
+	for _, tt := range refusals() {
+		if len(tt.wasm) < 1<<12 {
+			f.Add(tt.wasm)
+		}
+	}
 	f.Fuzz(func(t *testing.T, wasm []byte) {
 		// Nobody keeps exceptions alive here.
 		defer debug.SetGCPercent(debug.SetGCPercent(-1))
