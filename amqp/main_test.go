@@ -11,12 +11,11 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/wasmrouter/router/amqp"
-	"github.com/wasmrouter/router/internal/rabbitnode"
 	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 )
 
-func TestMain(m *testing.M) { rabbitnode.Main(m) }
+func TestMain(m *testing.M) { testbroker.Main(m) }
 
 // limit bounds every wait of a test; reaching it is a failure.
 const limit = 60 * time.Second

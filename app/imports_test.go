@@ -30,7 +30,7 @@ var (
 		"rpc":          {"oslo"},                // rpc joins the wire format to the router's ports
 		"internal/gen": {"config", "telemetry"}, // a generator, in no binary
 		// Both brokers that tests run on, in no binary.
-		"internal/testbroker": {"broker", "internal/rabbitnode"},
+		"internal/testbroker": {"broker", "internal/rabbitnode", "internal/testkit"},
 	}
 	// above names packages of upper floors that a package's tests may use: what
 	// filters are tried with is what their authors try theirs with.
@@ -55,7 +55,7 @@ var (
 		"google.golang.org/protobuf":          {"internal/otlptest"},
 		"github.com/google/uuid":              {"router", "amqp", "rpc", "oslo", "app", "cmd"},
 		"github.com/coreos/go-systemd/v22":    {"app"},
-		"go.uber.org/goleak":                  {"internal/rabbitnode", "internal/testkit"},
+		"go.uber.org/goleak":                  {"internal/testkit"},
 		// What answers are held against the OpenAPI file with, in no binary.
 		"github.com/santhosh-tekuri/jsonschema/v6": {"internal/apitest"},
 		"go.yaml.in/yaml/v3":                       {"internal/apitest"},

@@ -28,7 +28,7 @@ type suite struct{ m *testing.M }
 
 func TestMain(m *testing.M) {
 	compile.Main()
-	rabbitnode.Main(suite{m})
+	testbroker.Main(suite{m})
 }
 
 // Run runs the tests with a cache of their own.

@@ -4,10 +4,10 @@ import (
 	"testing"
 
 	"github.com/wasmrouter/router/broker"
-	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 )
 
-func TestMain(m *testing.M) { rabbitnode.Main(m) }
+func TestMain(m *testing.M) { testbroker.Main(m) }
 
 // start starts a broker and returns its address.
 func start(t *testing.T, change func(*broker.Config)) string {

@@ -4,12 +4,12 @@ import (
 	"os"
 	"testing"
 
-	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childURL) != "" {
 		hang()
 	}
-	rabbitnode.Main(m)
+	testbroker.Main(m)
 }

@@ -3,7 +3,7 @@ package transport_test
 import (
 	"testing"
 
-	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 )
 
-func TestMain(m *testing.M) { rabbitnode.Main(m) }
+func TestMain(m *testing.M) { testbroker.Main(m) }

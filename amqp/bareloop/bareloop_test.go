@@ -9,9 +9,10 @@ import (
 
 	"github.com/wasmrouter/router/amqp/bareloop"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 )
 
-func TestMain(m *testing.M) { rabbitnode.Main(m) }
+func TestMain(m *testing.M) { testbroker.Main(m) }
 
 func TestRunForwardsAllInOrder(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

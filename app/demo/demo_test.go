@@ -10,12 +10,13 @@ import (
 
 	"github.com/wasmrouter/router/app/demo"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
 func TestMain(m *testing.M) {
 	compile.Main()
-	rabbitnode.Main(m)
+	testbroker.Main(m)
 }
 
 // folders makes the demo keep its files where the test can look for them.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wasmrouter/router/app/record"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/router"
 	"github.com/wasmrouter/router/wasmhost/compile"
 )
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	rabbitnode.Main(suite{m})
+	testbroker.Main(suite{m})
 }
 
 // patience bounds every wait. It is no measure.

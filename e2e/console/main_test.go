@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/wasmrouter/router/internal/chromium"
-	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
@@ -26,7 +26,7 @@ type suite struct{ m *testing.M }
 func TestMain(m *testing.M) {
 	compile.Main()
 	flag.Parse()
-	rabbitnode.Main(suite{m})
+	testbroker.Main(suite{m})
 }
 
 // Run runs the tests with a cache of their own.

@@ -10,7 +10,7 @@ import (
 	// What the binary is made of, so that go test does not answer from its cache
 	// when any of it has changed.
 	_ "github.com/wasmrouter/router/app"
-	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/internal/testkit"
 )
 
@@ -29,7 +29,7 @@ type suite struct {
 // sources as the test sees it.
 func Main(m interface{ Run() int }, commands string) {
 	flag.Parse()
-	rabbitnode.Main(suite{m, commands})
+	testbroker.Main(suite{m, commands})
 }
 
 // Run builds the binary and runs the tests.

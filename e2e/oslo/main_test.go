@@ -17,7 +17,7 @@ import (
 	// What the binary is made of, so that go test does not answer from its cache
 	// when any of it has changed.
 	_ "github.com/wasmrouter/router/app"
-	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/internal/testkit"
 )
 
@@ -33,7 +33,7 @@ type suite struct{ m *testing.M }
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	rabbitnode.Main(suite{m})
+	testbroker.Main(suite{m})
 }
 
 // Run builds the binary and runs the tests.

@@ -10,9 +10,16 @@ import (
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/wasmrouter/router/internal/testkit"
 )
 
-func TestMain(m *testing.M) { Main(m) }
+func TestMain(m *testing.M) {
+	stop := Share()
+	code := m.Run()
+	stop()
+	os.Exit(testkit.Leakless(code))
+}
 
 // dial connects and declares a durable queue.
 func dial(t *testing.T, n *Node, queue string) (*amqp091.Connection, *amqp091.Channel) {

@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"go.uber.org/goleak"
 )
 
 // TB is the part of testing.TB that this package uses; naming it here keeps the
@@ -29,33 +26,20 @@ var shared struct {
 	err        error
 }
 
-// Main runs a package's tests, stops the node that Shared started, and then
-// fails the run if goroutines are left. Use it as
-//
-//	func TestMain(m *testing.M) { rabbitnode.Main(m) }
-func Main(m interface{ Run() int }) {
-	os.Exit(runMain(m))
-}
-
-func runMain(m interface{ Run() int }) int {
+// Share lets Shared start a node, until the function that it returns is called: that
+// stops the node. A TestMain calls it, by testbroker.Main.
+func Share() (stop func()) {
 	shared.Lock()
+	defer shared.Unlock()
 	shared.owned = true
-	shared.Unlock()
-	code := m.Run()
-	shared.Lock()
-	if shared.node != nil {
-		shared.node.Stop()
+	return func() {
+		shared.Lock()
+		defer shared.Unlock()
+		if shared.node != nil {
+			shared.node.Stop()
+		}
+		shared.node, shared.err, shared.owned = nil, nil, false
 	}
-	shared.node, shared.err, shared.owned = nil, nil, false
-	shared.Unlock()
-	if code != 0 {
-		return code
-	}
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, "goroutines are left after the tests:", err)
-		return 1
-	}
-	return 0
 }
 
 // Shared returns the node that all tests of this process share; the first call
@@ -66,7 +50,7 @@ func Shared(tb TB) *Node {
 	shared.Lock()
 	defer shared.Unlock()
 	if !shared.owned {
-		tb.Fatalf("rabbitnode.Shared needs a TestMain that calls rabbitnode.Main, which stops the node")
+		tb.Fatalf("rabbitnode.Shared needs a TestMain that calls testbroker.Main, which stops the node")
 	}
 	if shared.node == nil && shared.err == nil {
 		shared.node, shared.err = Start(context.Background(), Config{})

@@ -32,7 +32,7 @@ const MaxMessage = 4 << 20
 
 // Both runs a test on each broker, as its subtests RabbitMQ and embedded. The
 // RabbitMQ is the one that all tests of the process share, so that the package's
-// TestMain has to call [rabbitnode.Main]; the embedded broker is the test's own.
+// TestMain has to call [Main]; the embedded broker is the test's own.
 func Both(t *testing.T, test func(t *testing.T, at *Broker)) {
 	t.Helper()
 	t.Run("RabbitMQ", func(t *testing.T) { test(t, RabbitMQ(t)) })

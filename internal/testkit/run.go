@@ -19,10 +19,18 @@ func Run(m interface{ Run() int }) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := m.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
+	return Leakless(m.Run())
+}
+
+// Leakless returns the code that a run of tests ended with, but 1 if all passed and
+// goroutines are left.
+func Leakless(code int) int {
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, "goroutines are left after the tests:", err)
 		return 1
 	}
-	return code
+	return 0
 }

@@ -7,13 +7,14 @@ import (
 
 	"github.com/wasmrouter/router/app/bench/calls"
 	"github.com/wasmrouter/router/internal/rabbitnode"
+	"github.com/wasmrouter/router/internal/testbroker"
 	"github.com/wasmrouter/router/wasmhost/compile"
 )
 
 func TestMain(m *testing.M) {
 	compile.Main()
 	calls.Main()
-	rabbitnode.Main(m)
+	testbroker.Main(m)
 }
 
 func TestABenchmarkOfAFewCalls(t *testing.T) {
