@@ -54,7 +54,7 @@ type Death struct {
 	Count       int64     `json:"count"`
 	Exchange    string    `json:"exchange"`
 	RoutingKeys []string  `json:"routing_keys"`
-	Time        time.Time `json:"time"` // zero is not known
+	Time        time.Time `json:"time,omitzero"` // zero is not known
 }
 
 // ReadLetter reads a message of a dead-letter queue. It takes e as it was received

@@ -1,8 +1,10 @@
 package router
 
 import (
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,8 +143,12 @@ func TestWhatTheBrokerOrOthersPutThereIsShownAsItIs(t *testing.T) {
 	}
 	for _, far := range []int64{-1 << 62, 253402300800, 1 << 62} { // before the year 1, and in 10000 and later
 		e := NewEnvelope(map[string]any{HeaderFirstSeen: time.Unix(far, 0), "x-death": []any{map[string]any{"time": time.Unix(far, 0)}}}, nil)
-		if l := ReadLetter(&e); !l.FirstSeen.IsZero() || !l.Deaths[0].Time.IsZero() {
+		l := ReadLetter(&e)
+		if !l.FirstSeen.IsZero() || !l.Deaths[0].Time.IsZero() {
 			t.Errorf("%v, %v", l.FirstSeen, l.Deaths)
+		}
+		if text, err := json.Marshal(l.Deaths); err != nil || strings.Contains(string(text), "time") {
+			t.Errorf("%s, %v; a time that is not known has no place there", text, err)
 		}
 	}
 	if l.Ours || l.Queue != "in" || l.Exchange != "x" || l.RoutingKey != "k" {
