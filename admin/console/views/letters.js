@@ -8,31 +8,55 @@ import { live } from "../live.js";
 import { address, cell, dim, facts, figure, head, mark, num, table } from "../parts.js";
 import { content } from "./decisions.js";
 
-const most = 200; // that a list shows
+const few = 200; // that a list shows at first
+const bound = 1000; // and at most: the router tells of no more at once
 
 let queues; // undefined: not asked yet; null: this router does not tell
 let list; // of one queue
 let chosen = new Set(); // ids
 let only = { reason: "", route: "" };
-let busy = false;
+let most = few;
+let trouble = ""; // why there is no list
+
+// Answers may come late: what is shown is of the last question about the page that is
+// shown. Each question has a number.
+let shown; // the queue of that page
+let asked = 0;
+let looked = 0; // at single letters
 
 function leave() {
-	list = undefined;
+	shown = list = undefined;
 	chosen = new Set();
 	only = { reason: "", route: "" };
+	most = few;
+	trouble = "";
+	asked++;
+	looked++;
 }
 
+// loadList asks for the letters of the queue that is shown. What keeps them from coming
+// is shown in their place.
 async function loadList(name) {
-	busy = true;
+	if (name !== shown) return;
+	const mine = ++asked;
+	const query = new URLSearchParams({ limit: String(most) });
+	for (const [k, v] of Object.entries(only)) if (v) query.set(k, v);
+	let answer, failed = "";
 	try {
-		const query = new URLSearchParams({ limit: String(most) });
-		for (const [k, v] of Object.entries(only)) if (v) query.set(k, v);
-		list = await get(`dead-letters/${part(name)}?${query}`);
-		const there = new Set((list?.letters || []).map((l) => l.id));
-		chosen = new Set([...chosen].filter((id) => there.has(id)));
-	} finally {
-		busy = false;
+		answer = await get(`dead-letters/${part(name)}?${query}`);
+	} catch (e) {
+		failed = e.message;
 	}
+	if (mine !== asked) return;
+	[list, trouble] = [answer, failed];
+	const there = new Set((list?.letters || []).map((l) => l.id));
+	chosen = new Set([...chosen].filter((id) => there.has(id)));
+}
+
+async function loadQueues() {
+	const mine = ++asked;
+	const answer = (await get("dead-letters"))?.queues ?? null;
+	if (mine === asked) queues = answer;
 }
 
 // which says in a request which letters are meant, and in words.
@@ -92,11 +116,27 @@ function askToPurge(name, ids, redraw) {
 	}, name);
 }
 
+// inspect shows a letter, unless the reader has gone on before the answer came.
 async function inspect(name, letter, redraw) {
+	const mine = ++looked;
+	const still = () => mine === looked && !document.querySelector("dialog");
+	try {
+		const d = await ask(name, letter);
+		if (still()) show(name, d, redraw);
+	} catch (e) {
+		if (still()) open("Letter " + letter.id, el("p", {}, e.message), [], "Close");
+	}
+}
+
+async function ask(name, letter) {
 	const at = `dead-letters/${part(name)}/${part(letter.id)}`;
 	let d = await get(at);
 	if (d && !d.message.hidden) d = (await get(at + "?body=auto")) || d;
 	if (!d) throw new Error("The letter is not there any more.");
+	return d;
+}
+
+function show(name, d, redraw) {
 	const m = d.message;
 	const body = m.body_json !== undefined ? JSON.stringify(m.body_json, null, 2) : m.body;
 	const dialog = open("Letter " + d.id, [
@@ -118,7 +158,7 @@ async function inspect(name, letter, redraw) {
 
 function row(name, l, redraw) {
 	const tick = el("input", { type: "checkbox", id: "pick-" + l.id, "aria-label": "Choose letter " + l.id, on: { change: (e) => (e.target.checked ? chosen.add(l.id) : chosen.delete(l.id), redraw()) } });
-	const look = () => inspect(name, l, redraw).catch((e) => open("Letter " + l.id, el("p", {}, e.message), [], "Close"));
+	const look = () => inspect(name, l, redraw);
 	return el("tr", {}, head(tick, " ", el("button", { type: "button", class: "link", id: "letter-" + l.id, on: { click: look } }, l.id), el("p", { class: "dim" }, l.age_seconds === undefined ? "age unknown" : l.age_seconds ? time(l.age_seconds) + " old" : "just now")),
 		cell(mark(l.reason, "bad"), l.filter ? el("span", { class: "dim" }, ` ${l.filter}, ${l.stage}`) : null, l.error ? el("p", {}, l.error) : null),
 		cell(l.route || "–"), cell([l.queue, [l.exchange, l.routing_key].filter(Boolean).join(" / ")].filter(Boolean).join(", by ")), figure(l.attempts ? count(l.attempts) : "–"), figure(bytes(l.bytes)));
@@ -127,10 +167,23 @@ function row(name, l, redraw) {
 function choice(id, label, values, redraw, name) {
 	const change = async (e) => {
 		only = { ...only, [id]: e.target.value };
+		most = few;
 		await loadList(name);
 		redraw();
 	};
 	return [el("label", { for: "only-" + id }, label), el("select", { id: "only-" + id, on: { change } }, el("option", { value: "" }, "any"), values.map((v) => el("option", { value: v }, v)))];
+}
+
+// ending says where the list ends, and shows more of it.
+function ending(name, redraw) {
+	const said = `${plural(list.letters.length, "letter")} of ${count(list.ready)} that were there` + (list.more ? "; there may be more like these" : "") + ".";
+	if (list.more && list.letters.length >= bound) return dim(said, ` The list ends at ${count(bound)} letters, the most that the router tells of at once; “router dead-letters list” has no such end. Reason and route choose among all, and what is done to all is done to those that are not listed, too.`);
+	const more = async () => {
+		most = bound;
+		await loadList(name);
+		redraw();
+	};
+	return dim(said, list.more && list.letters.length >= most ? [" ", el("button", { id: "show-more", type: "button", on: { click: more } }, `Show up to ${count(bound)}`)] : null);
 }
 
 function letters(name, redraw) {
@@ -148,8 +201,8 @@ function letters(name, redraw) {
 			el("button", { id: "replay-all", type: "button", disabled: none, on: { click: () => askToReplay(name, null, redraw) } }, only.reason || only.route ? "Replay all like these…" : "Replay all…"),
 			el("button", { id: "purge-chosen", type: "button", disabled: !picked.length, on: { click: () => askToPurge(name, picked, redraw) } }, picked.length ? `Purge ${count(picked.length)} chosen…` : "Purge chosen…"),
 			el("button", { id: "purge-all", type: "button", disabled: none, on: { click: () => askToPurge(name, null, redraw) } }, only.reason || only.route ? "Purge all like these…" : "Purge all…")),
-		list === undefined ? el("p", {}, busy ? "Loading." : "") : [
-			dim(`${plural(list.letters.length, "letter")} of ${count(list.ready)} that were there` + (list.more ? `; there may be more like these, as ${count(most)} are shown at most: “router dead-letters list” has no such end` : "") + "."),
+		list === undefined ? el("p", trouble ? { class: "bad", role: "alert" } : {}, trouble || "Loading.") : [
+			ending(name, redraw),
 			table("Dead letters", ["Letter", "Reason", "Route", "Came from", num("Tries"), num("Size")], list.letters.map((l) => row(name, l, redraw)), "There are none."),
 		],
 	];
@@ -159,8 +212,8 @@ export default {
 	title: (name) => (name === undefined ? "Dead letters" : "Dead letters in " + name),
 	under: "letters",
 	async load(name) {
-		if (name === undefined) queues = (await get("dead-letters"))?.queues ?? null;
-		else await loadList(name);
+		shown = name;
+		await (name === undefined ? loadQueues() : loadList(name));
 	},
 	leave,
 	render(name, redraw) {
