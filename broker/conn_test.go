@@ -52,6 +52,44 @@ func hello() []byte {
 	return b
 }
 
+// FuzzHandshake has a client begin with anything. Nobody without a login may have a
+// queue made or a connection counted, and nothing may panic, hang, or be left behind.
+func FuzzHandshake(f *testing.F) {
+	f.Add(hello())
+	f.Add([]byte("AMQP\x00\x01\x00\x00"))
+	f.Add([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+	f.Add(bytes.Replace(hello(), []byte("guest"), []byte("other"), 1))
+	f.Add(bytes.Replace(hello(), []byte("PLAIN"), []byte("AMQPL"), 1))
+	f.Add(hello()[8:])
+	for n := 8; n < len(hello()); n += 7 {
+		f.Add(hello()[:n])
+		f.Add(append(hello()[:n], hello()...))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := New(Config{MaxMemory: 1 << 16, MaxMessage: 1 << 14, HandshakeTimeout: time.Hour})
+		c := newConn(s, recorded{bytes.NewReader(data)})
+		s.conns[c] = struct{}{}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c.serve()
+		}()
+		select {
+		case <-done:
+		case <-time.After(20 * time.Second):
+			panic("it hangs")
+		}
+		if !bytes.HasPrefix(data, []byte("AMQP\x00\x00\x09\x01")) && len(s.vhosts["/"].queues) > 0 {
+			t.Errorf("%d queues without a header of the protocol", len(s.vhosts["/"].queues))
+		}
+		delete(s.conns, c)
+		s.Close()
+		if used := s.used.Load(); used != 0 {
+			t.Errorf("%d bytes are left", used)
+		}
+	})
+}
+
 // FuzzConnection has a client say anything behind a proper beginning. Of each piece
 // of the input the first byte says what it is: an even one is a frame, with its type,
 // channel and length in four more bytes, an odd one is taken as it is; the type 0

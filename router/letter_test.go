@@ -165,3 +165,45 @@ func TestWhatTheBrokerOrOthersPutThereIsShownAsItIs(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReadLetter reads letters that anybody wrote: whatever the headers hold, it is
+// read alike again, can be shown, and stands in its queue as it did when it is renewed.
+func FuzzReadLetter(f *testing.F) {
+	f.Add(uint64(1), uint64(2), "x-router-reason", "in", true)
+	f.Add(uint64(3), uint64(4), "x-death", "", false)
+	f.Add(uint64(5), uint64(6), "CC", "dead", true)
+	f.Fuzz(func(t *testing.T, a, b uint64, name, queue string, list bool) {
+		r := rand.New(rand.NewPCG(a, b))
+		headers := map[string]any{name: anyValue(r, 3)}
+		for _, known := range []string{HeaderReason, HeaderRoute, HeaderAttempts, HeaderMissing, HeaderFirstSeen, HeaderExpiration, HeaderUserID, HeaderCC, HeaderDeliveryCount} {
+			if r.IntN(2) == 0 {
+				headers[known] = anyValue(r, 2)
+			}
+		}
+		death := map[string]any{"queue": queue}
+		for _, known := range []string{"reason", "count", "exchange", "routing-keys", "time"} {
+			death[known] = anyValue(r, 2)
+		}
+		if list {
+			headers["x-death"] = []any{anyValue(r, 2), death}
+		}
+		e := NewEnvelope(headers, []byte(name))
+		before := e.Clone()
+		l := ReadLetter(&e)
+		if diff := cmp.Diff(before, e, cmp.AllowUnexported(Envelope{}), cmpopts.EquateNaNs()); diff != "" {
+			t.Errorf("reading changes it: %s", diff)
+		}
+		if _, err := json.Marshal(l.Deaths); err != nil {
+			t.Error(err)
+		}
+		for name := range l.Original.Headers() {
+			if len(name) >= len(HeaderPrefix) && strings.EqualFold(name[:len(HeaderPrefix)], HeaderPrefix) {
+				t.Errorf("the original has %s", name)
+			}
+		}
+		renewed := l.Renewed(&e)
+		if again := ReadLetter(&renewed); again.ID != l.ID && l.Ours {
+			t.Errorf("%s is %s when it is renewed", l.ID, again.ID)
+		}
+	})
+}

@@ -75,23 +75,23 @@ func environment() []string {
 // verdict reads a child's answer.
 func verdict(dir, answer string, l Limits) error {
 	kind, quoted, _ := strings.Cut(strings.TrimSuffix(answer, "\n"), " ")
-	text, err := strconv.Unquote(quoted)
-	if err != nil {
-		return fmt.Errorf("the compiler answers %.80q: the command that is to be started is none", answer)
+	if text, err := strconv.Unquote(quoted); err == nil {
+		switch kind {
+		case replyDone:
+			return nil
+		case replyModule:
+			return &ModuleError{text}
+		case replyMemory:
+			return tooMuch(l)
+		case replyTime:
+			return tooLong(l)
+		case replyStore:
+			return &storeError{dir, errors.New(text)}
+		case replyOther:
+			return errors.New(text)
+		}
 	}
-	switch kind {
-	case replyDone:
-		return nil
-	case replyModule:
-		return &ModuleError{text}
-	case replyMemory:
-		return tooMuch(l)
-	case replyTime:
-		return tooLong(l)
-	case replyStore:
-		return &storeError{dir, errors.New(text)}
-	}
-	return errors.New(text)
+	return fmt.Errorf("the compiler answers %.80q: the command that is to be started is none", answer)
 }
 
 // post says why a child ended before it could answer.

@@ -436,3 +436,31 @@ func TestSelfNeedsMain(t *testing.T) {
 		t.Errorf("%v, %v", command, err)
 	}
 }
+
+// FuzzVerdict reads any answer of a child: only a proper one says that the code is
+// there, and all others are errors that say something.
+func FuzzVerdict(f *testing.F) {
+	for _, kind := range []string{replyDone, replyModule, replyMemory, replyTime, replyStore, replyOther, "usage:", ""} {
+		f.Add(kind, "no \"such\"\nfile", true)
+		f.Add(kind, "", false)
+	}
+	f.Fuzz(func(t *testing.T, kind, text string, quoted bool) {
+		answer := kind + " " + text
+		if quoted {
+			answer = kind + " " + strconv.Quote(text) + "\n"
+		}
+		err := verdict("/nowhere", answer, Limits{})
+		if err == nil && !strings.HasPrefix(answer, replyDone+" ") {
+			t.Errorf("%q passes", answer)
+		}
+		if quoted && kind == replyDone && err != nil {
+			t.Errorf("%q: %v", answer, err)
+		}
+		if quoted && kind == replyModule && (err == nil || err.Error() != (&ModuleError{text}).Error()) {
+			t.Errorf("%q: %v", answer, err)
+		}
+		if kind == "usage:" && (err == nil || !strings.Contains(err.Error(), "usage:")) {
+			t.Errorf("%q: %v", answer, err)
+		}
+	})
+}
