@@ -72,7 +72,7 @@ func printTaken(cmd *cobra.Command, output string, t *recording.Taken) error {
 		return printJSON(cmd, t)
 	}
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "%d messages recorded", t.Written)
+	fmt.Fprintf(out, "%s recorded", count(int(t.Written), "message"))
 	if s := t.Summary; s != nil && s.Dropped > t.Redacted {
 		fmt.Fprintf(out, ", %d left out because they could not be written fast enough", s.Dropped-t.Redacted)
 	}

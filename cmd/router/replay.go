@@ -181,7 +181,7 @@ func (f *replayFlags) sendAgain(cmd *cobra.Command) error {
 			return fmt.Errorf("--to: %w", err)
 		}
 	}
-	if f.link.url == "" {
+	if f.link.url == "" && (cmd.Flags().Changed("config") || brokerURL("") == "") {
 		f.link.config = f.Config
 	}
 	t, err := f.link.connect(cmd)
@@ -204,7 +204,7 @@ func (f *replayFlags) sendAgain(cmd *cobra.Command) error {
 	if f.output == "json" {
 		return errors.Join(printJSON(cmd, report), err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%d messages sent and confirmed, %d failed\n", report.Sent, report.Failed)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s sent and confirmed, %d failed\n", count(report.Sent, "message"), report.Failed)
 	for _, torn := range report.Torn {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s; what comes before was sent\n", safe(torn))
 	}
