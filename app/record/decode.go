@@ -125,21 +125,21 @@ func (d *decoder) sent(received *router.Envelope) Sent {
 	s := Sent{Target: router.Target{
 		Kind: router.TargetKind(d.byte()), Exchange: d.text(), Topic: d.text(), Server: d.text(), Queue: d.text(), Priority: d.text(),
 	}}
-	same := d.byte()
+	flags := d.byte()
 	env := received.Clone()
-	if same&sameProperties == 0 {
+	if flags&sameProperties == 0 {
 		env.Properties = d.properties()
 	}
-	if same&sameHeaders == 0 {
+	if flags&sameHeaders == 0 {
 		properties, body := env.Properties, env.Body
 		env = router.NewEnvelope(d.table(0), body)
 		env.Properties = properties
 	}
-	if same&sameBody == 0 {
+	if flags&sameBody == 0 {
 		env.Body = d.bytes()
 	}
 	env.Origin = router.Origin{}
-	s.Envelope = env
+	s.Envelope, s.Reply = env, flags&isReply != 0
 	return s
 }
 

@@ -13,11 +13,13 @@ import (
 	"github.com/wasmrouter/router/router"
 )
 
-// What an output's envelope has in common with the message that was received.
+// The flags of an output: what its envelope has in common with the message that was
+// received, and that it is a reply.
 const (
 	sameProperties = 1 << iota
 	sameHeaders
 	sameBody
+	isReply
 )
 
 // encoder appends the parts of a record. docs/RECORDING.md has the layout.
@@ -80,26 +82,29 @@ func (e *encoder) sent(s *Sent, received *router.Envelope) error {
 	for _, name := range [...]string{t.Exchange, t.Topic, t.Server, t.Queue, t.Priority} {
 		e.text(name)
 	}
-	same := byte(0)
+	flags := byte(0)
 	if s.Envelope.Properties == received.Properties {
-		same |= sameProperties
+		flags |= sameProperties
 	}
 	if reflect.DeepEqual(s.Envelope.Headers(), received.Headers()) {
-		same |= sameHeaders
+		flags |= sameHeaders
 	}
 	if bytes.Equal(s.Envelope.Body, received.Body) {
-		same |= sameBody
+		flags |= sameBody
 	}
-	e.b = append(e.b, same)
-	if same&sameProperties == 0 {
+	if s.Reply {
+		flags |= isReply
+	}
+	e.b = append(e.b, flags)
+	if flags&sameProperties == 0 {
 		e.properties(&s.Envelope.Properties)
 	}
-	if same&sameHeaders == 0 {
+	if flags&sameHeaders == 0 {
 		if err := e.table(s.Envelope.Headers(), 0); err != nil {
 			return err
 		}
 	}
-	if same&sameBody == 0 {
+	if flags&sameBody == 0 {
 		e.bytes(s.Envelope.Body)
 	}
 	return nil

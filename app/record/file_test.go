@@ -38,8 +38,8 @@ func example(n int) *Record {
 		Decision: Decision{
 			Action: ActionForward, Reason: "x", Filter: "f", Stage: "decide", Error: "why", Attempts: 3,
 			Sent: []Sent{
-				{router.Target{Kind: router.TargetQueue, Queue: "q"}, as},
-				{router.Target{Kind: router.TargetNotify, Exchange: "e", Topic: "t", Priority: "info"}, changed},
+				{router.Target{Kind: router.TargetQueue, Queue: "q"}, as, n%2 == 0},
+				{router.Target{Kind: router.TargetNotify, Exchange: "e", Topic: "t", Priority: "info"}, changed, false},
 			},
 		},
 	}

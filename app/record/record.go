@@ -42,6 +42,7 @@ type Decision struct {
 type Sent struct {
 	Target   router.Target
 	Envelope router.Envelope
+	Reply    bool // it is a filter's answer to whoever sent what was received
 }
 
 // Watch is a [router.Tracer] that follows messages to their end.
@@ -68,14 +69,18 @@ type watched struct {
 
 	mu     sync.Mutex
 	record Record
+	reply  bool // the first output is one
 }
 
 // Filtered implements [router.Trace]. All filters have their turn before
 // anything is sent, so that what was sent before belongs to an earlier try.
-func (w *watched) Filtered(router.Step) {
+func (w *watched) Filtered(step router.Step) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.record.Decision.Sent = nil
+	if step.Stage <= router.Decide { // those behind it are about copies
+		w.reply = step.Decision.Action == router.Reply
+	}
 }
 
 // Sending implements [router.Trace].
@@ -89,7 +94,7 @@ func (w *watched) Sending(nth int, to router.Target, env *router.Envelope) {
 	for len(d.Sent) <= nth {
 		d.Sent = append(d.Sent, Sent{})
 	}
-	d.Sent[nth] = Sent{to, env.Clone()}
+	d.Sent[nth] = Sent{to, env.Clone(), nth == 0 && w.reply}
 }
 
 // Sent implements [router.Trace].

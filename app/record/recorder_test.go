@@ -19,7 +19,7 @@ func pass(r *Recorder, route string, o router.Outcome) {
 	if trace == nil {
 		return
 	}
-	trace.Filtered(router.Step{})
+	trace.Filtered(router.Step{Decision: new(router.Decision)})
 	out := received.Clone()
 	trace.Sending(0, router.Target{Kind: router.TargetQueue, Queue: "q"}, &out)
 	trace.Sent(0, nil)
@@ -103,7 +103,8 @@ func TestADecisionIsWhatTheLastTryCameTo(t *testing.T) {
 		env := received.Clone()
 		trace.Sending(0, queue("before"), &env)
 		trace.Sending(1, queue("before too"), &env)
-		trace.Filtered(router.Step{})
+		trace.Filtered(router.Step{Decision: &router.Decision{Action: router.Reply}}) // of an earlier try
+		trace.Filtered(router.Step{Decision: new(router.Decision)})
 		trace.Sending(1, queue("now"), &env)
 		dead := received.Clone()
 		dead.SetHeader(router.HeaderReason, "x")
@@ -111,7 +112,7 @@ func TestADecisionIsWhatTheLastTryCameTo(t *testing.T) {
 		trace.Done(o)
 	}
 	for i := range got {
-		if len(got[i].Sent) != 1 || got[i].Sent[0].Target != queue("now") {
+		if len(got[i].Sent) != 1 || got[i].Sent[0].Target != queue("now") || got[i].Sent[0].Reply {
 			t.Errorf("%d: %+v", i, got[i].Sent)
 		}
 		got[i].Sent = nil
@@ -125,6 +126,25 @@ func TestADecisionIsWhatTheLastTryCameTo(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A reply is known for one, also where it did not arrive; what filters made besides
+// it is none.
+func TestARecordTellsReplies(t *testing.T) {
+	var got []Sent
+	w := Watch{Want: func(string, *router.Envelope) bool { return true }, Done: func(r *Record) { got = r.Decision.Sent }}
+	received := example(1).Received
+	trace := w.Trace("r", &received)
+	trace.Filtered(router.Step{Stage: router.Decide, Decision: &router.Decision{Action: router.Reply}})
+	trace.Filtered(router.Step{Stage: router.Pack, Decision: new(router.Decision)})
+	for nth := range 2 {
+		env := received.Clone()
+		trace.Sending(nth, router.Target{Kind: router.TargetQueue, Queue: "q"}, &env)
+	}
+	trace.Done(router.Outcome{Verdict: "reject", Loss: router.Loss{Reason: router.ReasonUnroutable}})
+	if len(got) != 2 || !got[0].Reply || got[1].Reply {
+		t.Errorf("%+v", got)
 	}
 }
 

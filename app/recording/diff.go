@@ -1,6 +1,8 @@
 package recording
 
 import (
+	"slices"
+
 	"github.com/wasmrouter/router/app/offline"
 	"github.com/wasmrouter/router/app/record"
 	"github.com/wasmrouter/router/app/workbench"
@@ -18,14 +20,17 @@ const (
 )
 
 // settled is a decision without what the broker did about it: a message that was
-// decided to go on has gone on, also where no queue took it. Neither filters nor
-// configuration would have it otherwise.
+// decided to go on, or an answer, has gone, also where no queue took it. Neither
+// filters nor configuration would have it otherwise.
 func settled(d *record.Decision) record.Decision {
 	s := *d
 	switch d.Reason {
 	case router.ReasonUnroutable, router.ReasonNacked, router.ReasonUnconfirmed:
 		if len(d.Sent) > 0 {
 			s.Action, s.Reason, s.Filter, s.Stage, s.Error = record.ActionForward, "", "", "", ""
+		}
+		if slices.ContainsFunc(d.Sent, func(one record.Sent) bool { return one.Reply }) {
+			s.Action = record.ActionReply
 		}
 	}
 	return s

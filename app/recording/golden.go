@@ -17,6 +17,7 @@ import (
 	"github.com/wasmrouter/router/app/record"
 	"github.com/wasmrouter/router/app/workbench"
 	"github.com/wasmrouter/router/config"
+	"github.com/wasmrouter/router/oslo/osloroute"
 	"github.com/wasmrouter/router/router"
 )
 
@@ -90,7 +91,11 @@ func kindOf(r *record.Record) string {
 	d := settled(&r.Decision)
 	parts := []string{r.Route, d.Action, d.Reason, d.Filter, d.Stage}
 	for i := range d.Sent {
-		parts = append(parts, d.Sent[i].Target.String())
+		to := d.Sent[i].Target.String()
+		if d.Sent[i].Reply {
+			to = "reply" // each caller has a queue of its own
+		}
+		parts = append(parts, to)
 	}
 	return strings.Join(parts, "\x00")
 }
@@ -130,10 +135,18 @@ func goldenCase(n int, r *record.Record, ignore func(string) bool) string {
 	for i := range d.Sent {
 		b.WriteString("[[case.expect.sent]]\n")
 		line("target", quote(d.Sent[i].Target.String()))
-		envelope(&b, &d.Sent[i].Envelope, ignore)
+		sent := d.Sent[i].Envelope
+		if own, ok := osloroute.AsCaller(&r.Received, &sent, maxBody); ok {
+			sent = own // cases know no mode proxy
+		}
+		envelope(&b, &sent, ignore)
 	}
 	return b.String()
 }
+
+// maxBody bounds the body of a proxy's call, decompressed; larger ones are expected
+// as they were sent.
+const maxBody = 64 << 20
 
 // envelope writes properties, headers and body as keys of a case.
 func envelope(b *strings.Builder, env *router.Envelope, ignore func(string) bool) {

@@ -17,27 +17,6 @@ const (
 	HeaderErrorMessage = "x-rpc-error-message"
 )
 
-// caller is whom a call is to be answered to.
-type caller struct {
-	id    string // the call's _msg_id
-	queue string // its _reply_q
-}
-
-// callerOf returns the caller of a message as it was received, and whether it
-// has one, however damaged it is.
-func callerOf(received *router.Envelope, limit int) (caller, bool) {
-	compression, err := compressionOf(received)
-	if err != nil {
-		return caller{}, false
-	}
-	text, err := oslo.Decompress(compression, received.Body, max(limit, len(received.Body)))
-	if err != nil {
-		return caller{}, false
-	}
-	id, queue, ok := oslo.Salvage(text)
-	return caller{id, queue}, ok
-}
-
 // failureOf returns the failure that a filter answers with, nil if it is none.
 func failureOf(env *router.Envelope) *oslo.Failure {
 	text := func(name string) string {

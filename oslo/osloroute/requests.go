@@ -159,7 +159,9 @@ func (r *requests) Answer(env *router.Envelope) (queue string, err error) {
 	if !r.cfg.Permits(r.m.given.ReplyTo) {
 		return "", invalid(router.Decide, errForbidden(r.m.given.ReplyTo))
 	}
-	reply := oslo.Reply{MsgID: r.m.given.CorrelationID, UniqueID: oslo.NewID(), Ending: true}
+	// Who has seen it is to know it again, when the broker delivers the call twice.
+	id := deriveID(r.m.given.ReplyTo, r.m.given.CorrelationID, "reply")
+	reply := oslo.Reply{MsgID: r.m.given.CorrelationID, UniqueID: id, Ending: true}
 	if reply.Failure = failureOf(env); reply.Failure == nil && len(env.Body) > 0 {
 		if reply.Result, err = oslo.ParseRaw(env.Body); err != nil {
 			return "", invalid(router.Decide, err)
