@@ -103,6 +103,7 @@ func testReloadKeepsWhatRunsAfterAnError(t *testing.T, at *testbroker.Broker) {
 		{"syntax", text + "[routes.x\n", "routes.r: the table's name is not closed"},
 		{"unknown key", text + "prefecth = 1\n", `did you mean "prefetch"`},
 		{"no such filter file", text + "[filters.g]\npath = \"absent.wasm\"\n", "filters.g.path: cannot read \"absent.wasm\""},
+		{"another module than is pinned", strings.Replace(text, "[filters.f]\n", "[filters.f]\nsha256 = \""+strings.Repeat("0", 64)+"\"\n", 1), "sha256 differs"},
 		{"a filter that refuses its configuration", strings.Replace(text, "field = ", "filed = ", 1), "filters.f.config: the filter refuses it: "},
 		{"a queue that is otherwise", text + fmt.Sprintf("[queues.%q]\ndurable = false\n", q[2]), q[2]},
 		{"no such broker", strings.Replace(text, url, nowhere, 1), "connection refused"},

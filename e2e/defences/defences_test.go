@@ -57,8 +57,11 @@ func TestDefencesCanBeTakenOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	ts := &trials{root: root}
-	for _, c := range claims() {
+	for _, c := range slices.Concat(claims(), faults()) {
 		for _, d := range c.defences {
+			if pkg, name, _ := strings.Cut(d.test, " "); !exists(t, pkg, name) {
+				t.Errorf("package %s has no %s", pkg, name)
+			}
 			if len(d.edits) == 0 {
 				t.Errorf("%s: %s: nothing is taken out", d.test, d.what)
 			}

@@ -246,7 +246,7 @@ var filterClaims = []claim{
 			{"wasmhost/compile/private.go", "if stat.Mode().Perm()&0o002 != 0 && stat.Mode()&os.ModeSticky == 0 {", "if false {"},
 		}},
 		{"wasmhost/compile TestDamage", "damaged code is run", []edit{
-			{"wasmhost/compile/directory.go", "\tif want != have {", "\tif false {"},
+			{"wasmhost/compile/directory.go", "\tif want != have {", "\tif want == \"\" && have == \"\" {"},
 		}},
 	}},
 }

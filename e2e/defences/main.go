@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -47,7 +48,7 @@ func run(ctx context.Context, out io.Writer, pattern string, jobs int) error {
 	defer os.RemoveAll(dir)
 	trials := &trials{root: root, dir: dir, jobs: jobs, took: map[string]time.Duration{}}
 	var chosen []trial
-	for _, c := range claims() {
+	for _, c := range slices.Concat(claims(), faults()) {
 		for _, d := range c.defences {
 			if wanted.MatchString(c.begin + " " + d.test + " " + d.what) {
 				chosen = append(chosen, trial{claim: c.begin, defence: d})
