@@ -129,7 +129,15 @@ func (ts *trials) test(ctx context.Context, id, pkg, pattern string, limit time.
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	overlay, err := ts.overlay(dir, edits)
+	texts, err := ts.changed(edits)
+	if err != nil {
+		return "", err
+	}
+	overlay, err := ts.overlay(dir, texts)
+	if err != nil {
+		return "", err
+	}
+	home, err := ts.home(ctx, dir, texts)
 	if err != nil {
 		return "", err
 	}
@@ -141,30 +149,35 @@ func (ts *trials) test(ctx context.Context, id, pkg, pattern string, limit time.
 		return string(out), fmt.Errorf("build the tests: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.run", pattern, "-test.timeout", limit.String())
-	cmd.Dir, cmd.Env = filepath.Join(ts.root, pkg), env
+	cmd.Dir, cmd.Env = filepath.Join(home, pkg), env
 	cmd.WaitDelay = 10 * time.Second // for what the test has left behind
 	out, err := cmd.CombinedOutput()
 	return "\n" + string(out), err
 }
 
-// overlay writes the changed files, and the list of them that the go command reads.
-func (ts *trials) overlay(dir string, edits []edit) (path string, err error) {
-	list := struct{ Replace map[string]string }{map[string]string{}}
+// changed returns the text of each file that edits change.
+func (ts *trials) changed(edits []edit) (map[string]string, error) {
 	texts := map[string]string{}
 	for _, e := range edits {
 		text, there := texts[e.file]
 		if !there {
 			source, err := os.ReadFile(filepath.Join(ts.root, e.file))
 			if err != nil {
-				return "", err
+				return nil, err
 			}
 			text = string(source)
 		}
 		if n := strings.Count(text, e.old); n != 1 {
-			return "", fmt.Errorf("%s holds the text that is to be taken out %d times, want it once; write the defence anew:\n%s", e.file, n, e.old)
+			return nil, fmt.Errorf("%s holds the text that is to be taken out %d times, want it once; write the defence anew:\n%s", e.file, n, e.old)
 		}
 		texts[e.file] = strings.Replace(text, e.old, e.new, 1)
 	}
+	return texts, nil
+}
+
+// overlay writes the changed files to dir, and the list of them that the go command reads.
+func (ts *trials) overlay(dir string, texts map[string]string) (path string, err error) {
+	list := struct{ Replace map[string]string }{map[string]string{}}
 	for file, text := range texts {
 		changed := filepath.Join(dir, strings.ReplaceAll(file, "/", "-"))
 		list.Replace[filepath.Join(ts.root, file)] = changed
@@ -178,6 +191,51 @@ func (ts *trials) overlay(dir string, edits []edit) (path string, err error) {
 	}
 	path = filepath.Join(dir, "overlay.json")
 	return path, os.WriteFile(path, doc, 0o600)
+}
+
+// home returns the root below which a test runs. What the go command does not read is
+// changed in a copy of the tree.
+func (ts *trials) home(ctx context.Context, dir string, texts map[string]string) (string, error) {
+	others := maps.Clone(texts)
+	maps.DeleteFunc(others, func(file, _ string) bool { return slices.Contains([]string{".go", ".wasm"}, filepath.Ext(file)) })
+	if len(others) == 0 {
+		return ts.root, nil
+	}
+	list := exec.CommandContext(ctx, "git", "ls-files", "-z")
+	list.Dir = ts.root
+	names, err := list.Output()
+	if err != nil {
+		return "", fmt.Errorf("git ls-files: %w", err)
+	}
+	home := filepath.Join(dir, "tree")
+	for _, name := range strings.FieldsFunc(string(names), func(r rune) bool { return r == 0 }) {
+		from, to := filepath.Join(ts.root, name), filepath.Join(home, name)
+		info, err := os.Lstat(from)
+		if err != nil {
+			return "", err
+		}
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return "", err
+		}
+		if info.Mode()&os.ModeSymlink != 0 { // to another file of the tree
+			target, err := os.Readlink(from)
+			if err := errors.Join(err, os.Symlink(target, to)); err != nil {
+				return "", err
+			}
+			continue
+		}
+		text, err := os.ReadFile(from)
+		if err != nil {
+			return "", err
+		}
+		if changed, ok := others[name]; ok {
+			text = []byte(changed)
+		}
+		if err := os.WriteFile(to, text, info.Mode()); err != nil {
+			return "", err
+		}
+	}
+	return home, nil
 }
 
 var failures = regexp.MustCompile(`^\s*--- FAIL|_test\.go:\d+: |^(panic|fatal error): |\.go:\d+:\d+: `)
