@@ -49,9 +49,17 @@ type RouteStatus struct {
 	Held               int64             `json:"held"`
 	Settled            map[string]uint64 `json:"settled"`      // by verdict
 	Sent               map[string]uint64 `json:"sent"`         // by result
+	Targets            []TargetStatus    `json:"targets"`      // sent, by target
 	DeadLetters        map[string]uint64 `json:"dead_letters"` // by reason
 	Duration           Histogram         `json:"duration"`     // received to settled
 	Calls              *CallStatus       `json:"calls,omitempty"`
+}
+
+// TargetStatus is what a route sent to one target. Besides those of the configuration
+// it is one that a filter chose; see [router.RouteStat].
+type TargetStatus struct {
+	Target string            `json:"target"` // or "other", or "replies"
+	Sent   map[string]uint64 `json:"sent"`   // by result
 }
 
 // CallStatus is the calls that a route with mode = "proxy" makes in its own name.
@@ -185,7 +193,7 @@ func (r *routePart) status(name string, consuming map[string]bool) RouteStatus {
 		Name: name, Queue: r.cfg.Source.Queue, Consuming: consuming[r.cfg.Source.Queue],
 		Received: st.Received, Redelivered: st.Redelivered, Retries: st.Retries, FilterFailures: st.FilterFailures,
 		DeadLetterFailures: st.DeadLetterFailures, Inflight: st.Inflight, Held: st.Held,
-		Settled: map[string]uint64{}, Sent: map[string]uint64{}, DeadLetters: st.DeadLetters, Duration: histogram(st.Duration),
+		Settled: map[string]uint64{}, Sent: sent(st.Sent[:]), Targets: []TargetStatus{}, DeadLetters: st.DeadLetters, Duration: histogram(st.Duration),
 	}
 	if at := r.gate.closed(); !at.IsZero() {
 		s.Paused, s.PausedAt = true, &at
@@ -196,10 +204,19 @@ func (r *routePart) status(name string, consuming map[string]bool) RouteStatus {
 	for i, n := range st.Settled {
 		s.Settled[router.VerdictNames[i]] = n
 	}
-	for i, n := range st.Sent {
-		s.Sent[router.SentNames[i]] = n
+	for _, t := range st.Targets {
+		s.Targets = append(s.Targets, TargetStatus{t.Target, sent(t.Sent[:])})
 	}
 	return s
+}
+
+// sent names counts of sends by their result.
+func sent(counts []uint64) map[string]uint64 {
+	named := make(map[string]uint64, len(counts))
+	for i, n := range counts {
+		named[router.SentNames[i]] = n
+	}
+	return named
 }
 
 func (f loadedFilter) status(name string) FilterStatus {

@@ -71,34 +71,39 @@ func (s *benchSender) Close() {
 }
 
 // BenchmarkRoute takes messages from a listener to their acknowledgement,
-// through a filter that decides one target.
+// through a filter that decides targets: those that the route sends to, or others.
 func BenchmarkRoute(b *testing.B) {
-	out := queue("out")
 	for _, dedup := range []int{0, 8192} {
 		for _, targets := range []int{1, 3} {
-			b.Run(fmt.Sprintf("dedup=%d/targets=%d", dedup, targets), func(b *testing.B) {
-				pass := decide(func(_ *Envelope, d *Decision) error {
-					d.Action = Forward
-					for range targets {
-						d.Targets = append(d.Targets, out)
-					}
-					return nil
-				})
-				l := &benchListener{b: b, window: make(chan struct{}, 256), body: make([]byte, 256)}
-				cfg := config(nil, func(c *RouteConfig) {
-					c.Filters = []RouteFilter{{Source: pass}}
-					c.Listener, c.NewSender, c.DedupWindow = l, newBenchSender, dedup
-					c.Source.Prefetch = 256
-				})
-				r, err := NewRoute(b.Context(), cfg)
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.ReportAllocs()
-				if err := r.Run(b.Context()); err != nil {
-					b.Fatal(err)
-				}
-			})
+			for _, out := range []Target{queue("out"), queue("chosen")} {
+				benchmarkRoute(b, dedup, targets, out)
+			}
 		}
 	}
+}
+
+func benchmarkRoute(b *testing.B, dedup, targets int, out Target) {
+	b.Run(fmt.Sprintf("dedup=%d/targets=%d/%s", dedup, targets, out.Queue), func(b *testing.B) {
+		pass := decide(func(_ *Envelope, d *Decision) error {
+			d.Action = Forward
+			for range targets {
+				d.Targets = append(d.Targets, out)
+			}
+			return nil
+		})
+		l := &benchListener{b: b, window: make(chan struct{}, 256), body: make([]byte, 256)}
+		cfg := config(nil, func(c *RouteConfig) {
+			c.Filters = []RouteFilter{{Source: pass}}
+			c.Listener, c.NewSender, c.DedupWindow = l, newBenchSender, dedup
+			c.Source.Prefetch = 256
+		})
+		r, err := NewRoute(b.Context(), cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		if err := r.Run(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	})
 }

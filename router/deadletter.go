@@ -89,7 +89,7 @@ func (l *lane) deadLetter(f *flight, fail *failure) {
 	f.letter = &letter{fail: fail, missing: f.missing(), attempts: f.attempts}
 	f.env = l.route.writeLetter(e, f.letter)
 	f.clearOutputs()
-	f.outputs = append(f.outputs, output{flight: f, target: target, env: &f.env, key: key})
+	f.outputs = append(f.outputs, output{flight: f, target: target, counts: l.route.targets.letters, env: &f.env, key: key})
 	l.send(f)
 }
 

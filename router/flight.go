@@ -28,7 +28,8 @@ type flight struct {
 type output struct {
 	flight *flight
 	target Target
-	env    *Envelope // the flight's, or own
+	counts *targetCounts // of target
+	env    *Envelope     // the flight's, or own
 	own    Envelope
 	key    seenKey
 	twin   bool // not the only output to its target
@@ -55,8 +56,8 @@ func newFlight(l *lane, d *Delivery, seq uint64) *flight {
 }
 
 // add appends an output; bind makes it ready to be sent.
-func (f *flight) add(env *Envelope, t Target) {
-	o := output{flight: f, target: t}
+func (f *flight) add(env *Envelope, t Target, counts *targetCounts) {
+	o := output{flight: f, target: t, counts: counts}
 	if env == &f.env {
 		o.env = env
 	} else {
@@ -119,7 +120,7 @@ func (o *output) Settle(err error) {
 	} else {
 		o.done = true
 		r := o.flight.lane.route
-		r.stat.sent[sentOK].Add(1)
+		o.counts.sent[sentOK].Add(1)
 		// Twins are known by their place, which a filter may change from one
 		// run to the next: they count only once all of them have arrived.
 		if r.seen != nil && !o.twin {
@@ -148,17 +149,14 @@ func (o *output) unsent(err error) {
 func (o *output) fail(err error) {
 	o.err = err
 	l := o.flight.lane
-	result := sentUnconfirmed
-	switch {
-	case errors.Is(err, ErrUnroutable):
-		result = sentUnroutable
+	what := result(err)
+	switch what {
+	case sentUnroutable:
 		o.final = !l.route.cfg.Retry.Unroutable || l.route.cfg.Unroutable == PolicyDrop
-	case errors.Is(err, ErrUnsendable):
-		result, o.final = sentUnsendable, true
-	case errors.Is(err, ErrNacked):
-		result = sentNacked
+	case sentUnsendable:
+		o.final = true
 	}
-	l.route.stat.sent[result].Add(1)
+	o.counts.sent[what].Add(1)
 	if !o.final {
 		l.interrupt()
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -290,7 +289,7 @@ func (l *lane) reply(f *flight) *failure {
 		}
 	}
 	f.forward = verdictReply
-	f.add(&f.env, Target{Kind: TargetQueue, Queue: queue})
+	f.add(&f.env, Target{Kind: TargetQueue, Queue: queue}, &l.route.targets.replies)
 	return nil
 }
 
@@ -321,14 +320,15 @@ func (l *lane) undecided() *failure {
 func (l *lane) addressed(ctx context.Context, f *flight, env *Envelope, targets []Target, nth int) *failure {
 	chain := &l.route.chain
 	for _, t := range targets {
-		if !l.permits(t) {
+		counts, ok := l.route.counts(t)
+		if !ok {
 			return &failure{
 				reason: ReasonNotAllowed, stage: Decide.String(), policy: PolicyDeadLetter,
 				err: fmt.Errorf("a filter chose %s, which the route's allow does not permit", t),
 			}
 		}
 		if len(chain[Pack]) == 0 && len(chain[Encode]) == 0 {
-			f.add(env, t)
+			f.add(env, t, counts)
 			continue
 		}
 		own := env.Clone()
@@ -337,7 +337,7 @@ func (l *lane) addressed(ctx context.Context, f *flight, env *Envelope, targets 
 			return fail
 		}
 		if !dropped {
-			f.add(&own, t)
+			f.add(&own, t, counts)
 		}
 	}
 	return nil
@@ -363,13 +363,4 @@ func (l *lane) pack(ctx context.Context, env *Envelope, t Target, nth int) (drop
 		}
 	}
 	return false, nil
-}
-
-// permits reports whether a message may go to t: because a filter is allowed to
-// choose it, or because the route itself names it.
-func (l *lane) permits(t Target) bool {
-	if slices.Contains(l.route.cfg.Send, t) {
-		return true
-	}
-	return l.route.cfg.Allow.Permits(t)
 }

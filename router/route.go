@@ -107,6 +107,7 @@ type Route struct {
 	seen  *seen
 	stat  counters
 
+	targets targets
 	settler Settler // of the delivery before; only dispatch uses it
 }
 
@@ -128,6 +129,7 @@ func NewRoute(ctx context.Context, cfg RouteConfig) (*Route, error) {
 	}
 	r := &Route{cfg: cfg, log: cfg.Logger.With("route", cfg.Name)}
 	r.stat.init()
+	r.targets.init(&r.cfg)
 	for i, f := range cfg.Filters {
 		for s := range Stage(NumStages) {
 			if f.Source.Stages().Has(s) {

@@ -43,7 +43,6 @@ type counters struct {
 	filterFailures     atomic.Uint64
 	deadLetterFailures atomic.Uint64
 	settled            [verdicts]atomic.Uint64
-	sent               [sentResults]atomic.Uint64
 	inflight           atomic.Int64
 	held               atomic.Int64
 	duration           Histogram
@@ -79,6 +78,7 @@ type RouteStat struct {
 	DeadLetterFailures uint64
 	Settled            [verdicts]uint64    // by VerdictNames
 	Sent               [sentResults]uint64 // by SentNames
+	Targets            []TargetStat        // Sent by target, sorted; those of the configuration also before anything is sent
 	DeadLetters        map[string]uint64   // by reason
 	Inflight           int64               // taken and not settled
 	Held               int64               // waiting to be tried again
@@ -103,9 +103,7 @@ func (r *Route) Stat() RouteStat {
 	for i := range s.Settled {
 		s.Settled[i] = c.settled[i].Load()
 	}
-	for i := range s.Sent {
-		s.Sent[i] = c.sent[i].Load()
-	}
+	s.Targets, s.Sent = r.targets.stat()
 	c.mu.Lock()
 	maps.Copy(s.DeadLetters, c.deadLetters)
 	c.mu.Unlock()

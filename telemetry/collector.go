@@ -12,8 +12,8 @@ type descs struct {
 
 	buildInfo, ready *prometheus.Desc
 
-	received, settled, sent, duplicates, inflight, held, duration *prometheus.Desc
-	deadLetters, deadLetterFailures, retries, redelivered, paused *prometheus.Desc
+	received, settled, sent, targets, duplicates, inflight, held, duration *prometheus.Desc
+	deadLetters, deadLetterFailures, retries, redelivered, paused          *prometheus.Desc
 
 	filterRefusals *prometheus.Desc
 
@@ -65,6 +65,7 @@ func newDescs() *descs {
 	d.received = desc("messages_received_total", "Messages taken from the route's queue.", "route")
 	d.settled = desc("messages_settled_total", "Messages settled, by how.", "route", "verdict")
 	d.sent = desc("messages_sent_total", "Messages published for the route, by what became of them.", "route", "result")
+	d.targets = desc("target_messages_total", "Messages published for the route, by target and by what became of them; other is targets that only filters name.", "route", "target", "result")
 	d.duplicates = desc("duplicates_total", "Sends left out because the target already had the message.", "route")
 	d.inflight = desc("inflight_messages", "Messages taken and not settled.", "route")
 	d.paused = desc("route_paused", "Whether the route takes no messages because an operator has paused it.", "route")
@@ -241,6 +242,7 @@ func (c *collector) route(e *emitter, r *RouteStat) {
 	for i, n := range r.Sent {
 		e.counter(c.sent, float64(n), r.Name, router.SentNames[i])
 	}
+	c.target(e, r)
 	e.counter(c.duplicates, float64(r.Duplicates), r.Name)
 	e.gauge(c.inflight, float64(r.Inflight), r.Name)
 	e.gauge(c.held, float64(r.Held), r.Name)
@@ -251,6 +253,32 @@ func (c *collector) route(e *emitter, r *RouteStat) {
 	e.counter(c.deadLetterFailures, float64(r.DeadLetterFailures), r.Name)
 	e.counter(c.retries, float64(r.Retries), r.Name)
 	e.counter(c.redelivered, float64(r.Redelivered), r.Name)
+}
+
+// target sends what went to each target. What filters choose they may have from a
+// message, and that is to be no label: it counts as other.
+func (c *collector) target(e *emitter, r *RouteStat) {
+	other := router.TargetStat{Target: overflow}
+	found := false
+	for _, t := range r.Targets {
+		if t.Named {
+			c.sentTo(e, r.Name, &t)
+			continue
+		}
+		found = true
+		for i, n := range t.Sent {
+			other.Sent[i] += n
+		}
+	}
+	if found {
+		c.sentTo(e, r.Name, &other)
+	}
+}
+
+func (c *collector) sentTo(e *emitter, route string, t *router.TargetStat) {
+	for i, n := range t.Sent {
+		e.counter(c.targets, float64(n), route, t.Target, router.SentNames[i])
+	}
 }
 
 func (c *collector) proxy(e *emitter, p *ProxyStat) {

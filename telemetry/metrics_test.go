@@ -57,6 +57,13 @@ func everything() source {
 	for i := range orders.Sent {
 		orders.Sent[i] = uint64(300 + i)
 	}
+	for k, name := range []string{"queue:out", "queue:tenant-7", "queue:tenant-8"} {
+		to := router.TargetStat{Target: name, Named: k == 0}
+		for i := range to.Sent {
+			to.Sent[i] = uint64(1000 + 100*k + i)
+		}
+		orders.Targets = append(orders.Targets, to)
+	}
 	services := new(telemetry.ServiceStat)
 	testkit.Fill(services)
 	traffic, embedded := new(telemetry.TrafficStat), new(telemetry.EmbeddedStat)
@@ -151,7 +158,7 @@ func TestEveryMetricHasItsValue(t *testing.T) {
 // broker's address or what a filter defines when it starts decide: there are few of
 // them, and a message has no part in them.
 var ours = []string{
-	"route", "verdict", "result", "reason", "filter", "hook", "state", "name", "label", "pool", "purpose", "service", "how", "kind", "level",
+	"route", "target", "verdict", "result", "reason", "filter", "hook", "state", "name", "label", "pool", "purpose", "service", "how", "kind", "level",
 	"version", "revision", "goversion",
 }
 
@@ -236,12 +243,16 @@ func TestSeriesAreBounded(t *testing.T) {
 	for i := range 1000 {
 		many[fmt.Sprint(i)] = 1
 	}
+	targets := []router.TargetStat{{Target: "queue:chosen"}, {Target: router.ReplyTargets, Named: true}}
+	for i := range router.MaxTargets + 1 { // and the dead-letter queue
+		targets = append(targets, router.TargetStat{Target: fmt.Sprint("queue:", i), Named: true})
+	}
 	none := count(telemetry.Snapshot{})
 	for what, test := range map[string]struct {
 		s    telemetry.Snapshot
 		most int
 	}{
-		"a route":      {telemetry.Snapshot{Routes: []telemetry.RouteStat{{Name: "r", RouteStat: router.RouteStat{DeadLetters: many}}}}, 115},
+		"a route":      {telemetry.Snapshot{Routes: []telemetry.RouteStat{{Name: "r", RouteStat: router.RouteStat{DeadLetters: many, Targets: targets}}}}, 455},
 		"a filter":     {telemetry.Snapshot{Filters: []telemetry.FilterStat{{Name: "f", Discarded: many, Recycled: many, Unstarted: many, KV: &telemetry.KVStat{}}}}, 215},
 		"a hook":       {telemetry.Snapshot{Filters: []telemetry.FilterStat{{Name: "f", Hooks: []telemetry.HookStat{{Hook: "decide", Failures: many}}}}}, 105},
 		"a connection": {telemetry.Snapshot{Connections: []telemetry.ConnStat{{Purpose: "send", Listens: true, LastLoss: time.Now()}}}, 10},

@@ -1,7 +1,7 @@
 // What several pages are made of.
 
 import { el, svg } from "./dom.js";
-import { count, rate, time } from "./format.js";
+import { count, rate, sum, time } from "./format.js";
 import { delta, failures, live, quantile, rates } from "./live.js";
 
 export const num = (text, title) => ({ num: true, text, title });
@@ -67,6 +67,18 @@ export function stateOf(r) {
 export function routeMark(r) {
 	const s = stateOf(r);
 	return mark(s.text, s.kind, s.why);
+}
+
+// failed counts what a target was sent and the broker did not take.
+export const failed = (t) => sum(t.sent) - t.sent.ok;
+
+// toTarget returns a route's figures of the last seconds for one target.
+export function toTarget(name, target) {
+	const of = (count) => delta("routes", name, (r) => {
+		const t = r.targets.find((x) => x.target === target);
+		return t ? count(t) : 0;
+	});
+	return { sent: of((t) => t.sent.ok), failed: of(failed) };
 }
 
 // figuresOf returns a route's figures of the last seconds.

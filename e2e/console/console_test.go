@@ -2,6 +2,7 @@ package console
 
 import (
 	_ "embed"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -181,6 +182,38 @@ func TestTheGraph(t *testing.T) {
 	}
 	p.Press("Enter")
 	p.Wait(`document.querySelector("h2")?.innerText.startsWith("Route orders")`)
+	p.well()
+}
+
+// What goes to each target is on its line of the graph and on the route's page, also where
+// only a filter names the target, and so is what fails.
+func TestTargetsHaveTheirRates(t *testing.T) {
+	w := newWorld(t, "")
+	w.load()
+	p := look(t, w)
+	says := func(edge, part, text string) string {
+		return `[...document.querySelectorAll('.rate[data-edge="` + edge + `"] ` + part + `')].some((x) => /` + text + `/.test(x.textContent))`
+	}
+	row := func(target string, column int, text string) string {
+		return fmt.Sprintf(`[...document.querySelectorAll('[id="table-Sent by target"] tbody tr')].some((r) => r.cells[0].textContent === %q && /%s/.test(r.cells[%d].textContent))`, target, text, column)
+	}
+	for _, edge := range []string{"billing → queue:billing", "orders → queue:orders.created", "orders → queue:orders.other", "orders → queue:questions"} {
+		p.Wait(says(edge, "tspan", `[1-9].*\/s`))
+	}
+	w.remove("mail")
+	p.Wait(says("questions → queue:mail", ".failed", `[1-9].*\/s fail`))
+	p.Wait(`document.querySelector(".edge.failing")`)
+	var dead bool
+	if p.Eval(`[...document.querySelectorAll(".end title")].some((e) => e.textContent === "queue:dead")`, &dead); dead {
+		t.Error("dead letters are drawn as a target")
+	}
+	p.readable("a target fails")
+	p.picture("light-target-fails")
+	p.on("route/questions", "Route questions")
+	p.Wait(row("queue:mail", 2, "[1-9]") + " && " + row("queue:mail", 3, "[1-9]") + " && " + row("queue:mail", 4, "[1-9]"))
+	p.picture("light-route-target-fails")
+	p.on("route/orders", "Route orders")
+	p.Wait(row("queue:orders.other", 1, "[1-9]") + " && " + row("queue:orders.other", 4, "^0$"))
 	p.well()
 }
 

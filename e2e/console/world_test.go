@@ -95,7 +95,7 @@ func (w *world) load() {
 		w.t.Fatal(err)
 	}
 	var running sync.WaitGroup
-	for _, queue := range []string{"archive", "billing", "mail", "readings.packed", "rest", script + "out"} {
+	for _, queue := range []string{"archive", "billing", "mail", "orders.other", "readings.packed", "rest", script + "out"} {
 		deliveries, err := ch.Consume(queue, "", true, false, false, false, nil)
 		if err != nil {
 			w.t.Fatal(err)
@@ -158,6 +158,23 @@ func (w *world) reject(n int) {
 		}
 		return q.Messages == n, fmt.Sprint(q.Messages)
 	})
+}
+
+// remove takes a queue away.
+func (w *world) remove(queue string) {
+	w.t.Helper()
+	conn, err := amqp091.Dial("amqp://me:hidden-password@" + w.amqp + "/")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ch, err := conn.Channel()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 type message struct {

@@ -3,7 +3,8 @@
 import { el, svg } from "../dom.js";
 import { plural, rate, time } from "../format.js";
 import { delta, failures, live, memory, rates } from "../live.js";
-import { address, figuresOf, highest, inWords, line, stateOf } from "../parts.js";
+import { address, figuresOf, highest, inWords, line, stateOf, toTarget } from "../parts.js";
+import { deadLetters, edgeOf } from "./flow.js";
 import { layout } from "./layout.js";
 
 const endWidth = 210;
@@ -89,7 +90,7 @@ function curve(e) {
 function drawEnd(n) {
 	const [kind, ...rest] = n.label.split(":");
 	const name = rest.length ? rest.join(":") : n.label;
-	const text = rest.length && kind !== "queue" ? kind + " " + name : name;
+	const text = kind === "replies" ? "replies to callers" : rest.length && kind !== "queue" ? kind + " " + name : name;
 	return svg("g", { class: "end", transform: `translate(${n.x} ${n.y})` }, title(n.ends ? [...n.ends].sort().join("\n") : n.label),
 		svg("rect", { class: "pill", width: n.width, height: n.height, rx: n.height / 2 }),
 		svg("text", { x: n.width / 2, y: n.height / 2 + 4.5, "text-anchor": "middle" }, fit(text, n.width - 26, "text")));
@@ -141,10 +142,10 @@ export class Drawing {
 		this.graph = graph;
 		size(graph.nodes, compact);
 		const { width, height } = layout(graph, [endWidth, routeWidth], space);
-		this.edges = graph.edges.map((e) => ({ e, path: svg("path", { class: "edge " + e.kind, d: curve(e) }), label: svg("text", { class: "rate", "text-anchor": "middle" }) }));
+		this.edges = graph.edges.map((e) => ({ e, path: svg("path", { class: "edge " + e.kind, d: curve(e) }), label: svg("text", { class: "rate", "text-anchor": "middle" }), sent: svg("tspan", {}), failed: svg("tspan", { class: "failed" }) }));
 		this.boxes = graph.nodes.filter((n) => n.kind !== "end").map((n) => ({ n, ...drawBox(n, compact, unfold) }));
 		this.ends = graph.nodes.filter((n) => n.kind === "end").map((n) => ({ n, g: drawEnd(n) }));
-		for (const { e, label } of this.edges) this.#label(e, label);
+		for (const x of this.edges) this.#label(x.e, x);
 		this.svg = svg("svg", { class: compact ? "graph compact" : "graph", viewBox: `-4 -4 ${width + 8} ${height + 8}`, role: "group", "aria-label": "Graph of the routes; arrow keys go from one to the next", width: width + 8, height: height + 8 },
 			this.edges.map((x) => x.path), this.ends.map((x) => x.g), this.boxes.map((x) => x.g), this.edges.map((x) => x.label));
 		// Not the drawing itself listens: Chromium lets the Tab key stop at one that does.
@@ -166,12 +167,19 @@ export class Drawing {
 		this.svg.setAttribute("height", height * scale);
 	}
 
-	// Rates stand where lines reach a box and leave it, once on either side.
-	#label(e, label) {
-		const [x, y] = e.kind === "listen" ? left(e.to) : right(e.from);
-		label.once = this.graph.edges.find((x) => (e.kind === "listen" ? x.to === e.to : x.from === e.from)) === e;
-		label.setAttribute("x", e.kind === "listen" ? x - 32 : x + 32);
-		label.setAttribute("y", y - 8);
+	// What a box receives stands where the line reaches it, what it sends on the line to
+	// each target: nearer to the target, where lines that cross are apart.
+	#label(e, { label, sent, failed }) {
+		const [x1, y1] = right(e.over?.at(-1) || e.from);
+		const [x2, y2] = left(e.to);
+		if (e.kind === "listen") return place(label, x2 - 32, (e.back ? y2 : y2 + (y1 - y2) * 0.2) - 8);
+		label.setAttribute("data-edge", e.from.label + " → " + e.to.label);
+		const under = Math.max(e.from.y + e.from.height, e.to.y + e.to.height) + 26;
+		const [x, y] = e.back ? [(x1 + x2) / 2, under] : [x2 - 32, y1 + (y2 - y1) * 0.7 + 4];
+		place(label, x, y);
+		place(sent, x, y);
+		place(failed, x, y + 14);
+		label.append(sent, failed);
 	}
 
 	// update writes what the last status says into the drawing.
@@ -180,13 +188,36 @@ export class Drawing {
 		const routes = new Map(live.status.routes.map((r) => [r.name, r]));
 		const filters = new Map(live.status.filters.map((f) => [f.name, f]));
 		for (const box of this.boxes) box.n.kind === "group" ? this.#group(box, routes) : this.#route(box, routes.get(box.n.label), filters);
-		for (const { e, path, label } of this.edges) {
-			const box = e.kind === "listen" ? e.to : e.from;
-			const flow = box.routes.reduce((sum, name) => sum + (delta("routes", name, e.kind === "listen" ? (r) => r.received : (r) => r.sent.ok) || 0), 0);
-			path.classList.toggle("flowing", flow > 0);
-			path.setAttribute("stroke-width", flow > 0 ? (1.5 + Math.min(4, Math.log10(1 + flow) * 0.9)).toFixed(1) : 1.5);
-			text(label, label.once && flow > 0 ? rate(flow) + "/s" : "");
+		const flows = this.#flows(routes);
+		for (const { e, path, label, sent, failed } of this.edges) {
+			const f = flows.get(e);
+			path.classList.toggle("flowing", f.sent > 0);
+			path.classList.toggle("failing", f.failed > 0);
+			path.setAttribute("stroke-width", f.sent > 0 ? (1.5 + Math.min(4, Math.log10(1 + f.sent) * 0.9)).toFixed(1) : 1.5);
+			text(e.kind === "listen" ? label : sent, f.sent > 0 ? rate(f.sent) + "/s" : "");
+			text(failed, f.failed > 0 ? rate(f.failed) + "/s fail" : "");
 		}
+	}
+
+	// flows returns what goes along each edge by the second.
+	#flows(routes) {
+		const flows = new Map(this.edges.map(({ e }) => [e, { sent: 0, failed: 0 }]));
+		const dead = new Map(live.plan.routes.map((p) => [p.name, deadLetters(p)]));
+		for (const { n } of this.boxes) {
+			const out = this.graph.edges.filter((e) => e.from === n);
+			const listen = this.graph.edges.filter((e) => e.to === n);
+			for (const name of n.routes) {
+				for (const e of listen) if (e.routes.includes(name)) flows.get(e).sent += delta("routes", name, (r) => r.received) || 0;
+				for (const { target } of routes.get(name)?.targets || []) {
+					const f = flows.get(edgeOf(out.filter((e) => e.routes.includes(name)), target, dead.get(name)));
+					if (!f) continue;
+					const now = toTarget(name, target);
+					f.sent += now.sent || 0;
+					f.failed += now.failed || 0;
+				}
+			}
+		}
+		return flows;
 	}
 
 	#route({ n, g, parts, small }, r, filters) {
@@ -259,6 +290,11 @@ export class Drawing {
 		best.g.focus({ preventScroll: true });
 		best.g.scrollIntoView({ block: "nearest", inline: "nearest" });
 	}
+}
+
+function place(node, x, y) {
+	node.setAttribute("x", x);
+	node.setAttribute("y", y);
 }
 
 function text(node, value) {

@@ -1,6 +1,8 @@
 // The graph of a plan: queues and other ends, the routes between them, and for many
 // routes groups of them.
 
+import { matches } from "./flow.js";
+
 // many is how many routes are drawn small, and folded into groups where their names
 // have a beginning in common.
 export const many = 24;
@@ -27,7 +29,8 @@ export function groups(plan) {
 
 // targetsOf returns where a route sends to, of all the routes in plan. A pattern that
 // filters choose by stands for the queues that others listen to and that it matches.
-function targetsOf(route, queues) {
+// What filters have chosen already comes on top.
+function targetsOf(route, queues, chosen) {
 	const sent = new Set(route.send || []);
 	const list = [...sent].map((to) => ({ to, kind: "send" }));
 	for (const to of route.allow || []) {
@@ -38,10 +41,9 @@ function targetsOf(route, queues) {
 			list.push({ to: t, kind: "allow" });
 		}
 	}
+	for (const to of chosen.get(route.name) || []) if (!sent.has(to)) list.push(to === "replies" ? { to: "replies:" + route.name, is: to, kind: "allow" } : { to, kind: "allow" });
 	return list;
 }
-
-const matches = (pattern, target) => new RegExp("^" + pattern.split("*").map((s) => s.replace(/[\\^$.|?+()[\]{}]/g, "\\$&")).join(".*") + "$").test(target);
 
 // shown returns whether a route has to do with what was searched for.
 export function shown(route, words) {
@@ -50,13 +52,14 @@ export function shown(route, words) {
 }
 
 // model returns the nodes and edges for routes. A folded group is one node, and so
-// are the ends that nobody but its routes has.
-export function model(routes, folded) {
+// are the ends that nobody but its routes has. Chosen has the targets that filters have
+// chosen, by route. An edge to an end has the targets it is for.
+export function model(routes, folded, chosen = new Map()) {
 	const group = new Map(); // route: the folded group it is in
 	for (const [g, names] of folded) for (const name of names) group.set(name, g);
 	const users = new Map(); // end: who has it, by group or route
 	const queues = routes.map((r) => "queue:" + r.listen);
-	const targets = new Map(routes.map((r) => [r, targetsOf(r, queues)]));
+	const targets = new Map(routes.map((r) => [r, targetsOf(r, queues, chosen)]));
 	const use = (end, r) => {
 		if (!users.has(end)) users.set(end, new Set());
 		users.get(end).add(group.has(r.name) ? "group:" + group.get(r.name) : "route:" + r.name);
@@ -83,17 +86,18 @@ export function model(routes, folded) {
 	};
 	const edge = (from, to, kind, route) => {
 		const key = from.key + "\n" + to.key;
-		if (!edges.has(key)) edges.set(key, { key, from, to, kind, routes: [] });
+		if (!edges.has(key)) edges.set(key, { key, from, to, kind, routes: [], targets: new Set() });
 		const e = edges.get(key);
 		if (kind === "send") e.kind = kind;
-		e.routes.push(route);
+		if (!e.routes.includes(route)) e.routes.push(route);
+		return e;
 	};
 	for (const r of routes) {
 		const g = group.get(r.name);
 		const box = g ? node("group:" + g, () => ({ kind: "group", label: g, routes: [] })) : node("route:" + r.name, () => ({ kind: "route", label: r.name, route: r, routes: [] }));
 		box.routes.push(r.name);
 		edge(end("queue:" + r.listen, "in", r), box, "listen", r.name);
-		for (const t of targets.get(r)) edge(box, end(t.to, "out", r), t.kind, r.name);
+		for (const t of targets.get(r)) edge(box, end(t.to, "out", r), t.kind, r.name).targets.add(t.is || t.to);
 	}
 	return { nodes: [...nodes.values()], edges: [...edges.values()] };
 }

@@ -5,7 +5,7 @@ import { attempt, confirm } from "../dialogs.js";
 import { el } from "../dom.js";
 import { count, moment, rate, sum, time } from "../format.js";
 import { delta, live, quantile } from "../live.js";
-import { address, chart, dim, facts, figuresOf, mark, routeMark, section, tally, tiles } from "../parts.js";
+import { address, chart, dim, facts, failed, figure, figuresOf, head, mark, num, routeMark, section, table, tally, tiles, toTarget } from "../parts.js";
 import { askToRecord, loadRecordings, progress, recordingOf, sizeOf, stopRecording } from "../recorder.js";
 import { decisionsSection, forgetDecisions, loadDecisions } from "./decisions.js";
 import { trialMark } from "./trial.js";
@@ -25,6 +25,15 @@ function chain(stages, label) {
 }
 
 const ends = (label, list, none) => el("div", { class: "ends" }, el("h4", {}, label), list.length ? el("ul", {}, list.map((t) => el("li", { class: "card" }, t))) : dim(none));
+
+const beside = { other: "others that a filter chose", replies: "replies to callers" };
+
+function targets(r) {
+	return table("Sent by target", ["Target", num("Sent/s"), num("Failures/s"), num("Sent"), num("Failures")], r.targets.map((t) => {
+		const f = toTarget(r.name, t.target);
+		return el("tr", {}, head(beside[t.target] || t.target), figure(rate(f.sent)), figure(rate(f.failed), f.failed > 0), figure(count(t.sent.ok)), figure(count(failed(t)), failed(t) > 0));
+	}), "None so far.");
+}
 
 function way(plan) {
 	return el("div", { class: "way" },
@@ -86,6 +95,7 @@ export default {
 			]),
 			section("Last minutes", chart(name, 5)),
 			section("Path of a message", way(plan)),
+			section("Sent by target", targets(r)),
 			decisionsSection(name),
 			plan.oslo?.replies?.length ? section("Path of a reply", chain(plan.oslo.replies, "Filters of replies by stage")) : null,
 			el("div", { class: "columns" },

@@ -3,6 +3,7 @@
 import { el } from "../dom.js";
 import { count, plural, rate, sum, time } from "../format.js";
 import { Drawing, legend } from "../graph/draw.js";
+import { chosen } from "../graph/flow.js";
 import { groups, many, model, shown } from "../graph/model.js";
 import { live } from "../live.js";
 import { address, cell, dim, figure, figuresOf, head, num, routeMark, stateOf, table } from "../parts.js";
@@ -103,12 +104,14 @@ export default {
 			view.drawing = null;
 			return;
 		}
-		const made = JSON.stringify([live.status.reload.at, live.status.started, view.list.map((r) => r.name), [...view.unfolded]]);
+		const compact = view.list.length > many;
+		const plans = view.list.map((r) => view.plans.get(r.name));
+		const found = compact ? [] : plans.map((p) => [p.name, chosen(p)]);
+		const made = JSON.stringify([live.status.reload.at, live.status.started, view.list.map((r) => r.name), [...view.unfolded], found]);
 		if (view.drawing?.place === place && made === view.drawn) return view.drawing.update();
 		const focused = document.activeElement?.closest?.("#graph") ? document.activeElement.id : null;
 		view.drawn = made;
-		const compact = view.list.length > many;
-		view.drawing = new Drawing(place, model(view.list.map((r) => view.plans.get(r.name)), folded(view.list)), compact, (group) => {
+		view.drawing = new Drawing(place, model(plans, folded(view.list), new Map(found)), compact, (group) => {
 			view.unfolded.add(group);
 			view.opened = group;
 			view.redraw();
