@@ -68,6 +68,7 @@ durable = false
 auto_delete = true
 [filters.policy]
 path = "stock:oslo-router"
+limits = { time = "1m" }
 [filters.policy.config]
 default = "pass"
 [[filters.policy.config.rules]]
@@ -78,6 +79,7 @@ reason = "nobody may"
 path = "stock:rewrite"
 stages = ["unpack"]
 config = { remove = ["secret"], set = { seen_by = "the router" } }
+limits = { time = "1m" }
 `, exchange, front)
 	route := func(name, queue, bindTo, key, send string) {
 		fmt.Fprintf(&b, `
