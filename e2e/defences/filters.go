@@ -146,7 +146,7 @@ var filterClaims = []claim{
 	}},
 	{"A filter sends only where the route allows", []defence{
 		{"router TestDeadLetters", "a filter sends where it likes", []edit{
-			{"router/process.go", "if !l.permits(t) {", "if false {"},
+			{"router/targets.go", "if !r.cfg.Allow.Permits(t) {", "if false {"},
 		}},
 		{"router TestAllow", "a pattern matches a part of a target", []edit{
 			{"router/allow.go", "(`(?s)\\A(?:` + strings.Join(alternatives, \"|\") + `)\\z`)", "(`(?s)(?:` + strings.Join(alternatives, \"|\") + `)`)"},
