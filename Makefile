@@ -11,9 +11,9 @@ SOAK ?= 30s
 # The packages that run goroutines of their own, tested under the race detector.
 RACE := ./pool ./waiter ./broker ./router ./amqp/... ./wasmhost/... ./oslo/osloroute ./rpc ./transport ./app ./app/shadow ./app/record ./app/recording ./app/deadletters ./app/top ./admin ./telemetry/... ./config
 
-# What compiles large modules, some ten times slower under the race detector, and
-# has nothing else for it to see.
-RACE_SKIP := ^(TestCheckWithoutHome|TestPlanGolden|TestHostWithoutCacheDirectory|TestFuelIsTheSameEverywhere|TestGoGuestFailures|TestRouteInGo)$$
+# What compiles large or many modules, some ten times slower under the race detector,
+# and has nothing else for it to see.
+RACE_SKIP := ^(TestCheckWithoutHome|TestPlanGolden|TestHostWithoutCacheDirectory|TestFuelIsTheSameEverywhere|TestGoGuestFailures|TestRouteInGo|TestGoGuestBehavesTheSame|TestSpecificationSuite|TestSharingMakesNoDifferenceToGo|FuzzLoops|FuzzPrograms)$$
 
 .DEFAULT_GOAL := help
 .PHONY: help

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +66,17 @@ func environment() []string {
 		"PATH=" + binDir + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"XDG_CACHE_HOME=" + cacheDir, "NO_COLOR=1", "GORACE=" + os.Getenv("GORACE"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR"),
 	}
+}
+
+// toolchain is what commands that build with Go need beside environment: what was
+// built before is not built anew.
+func toolchain(t *testing.T) []string {
+	t.Helper()
+	cache, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"HOME=" + os.Getenv("HOME"), "GOCACHE=" + strings.TrimSpace(string(cache))}
 }
 
 // TestScript runs testdata/script. Beside testscript's own commands there is

@@ -66,7 +66,7 @@ func (r *reader) commands(b doctest.Block, commands string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", r.addresses.Replace(commands))
 	cmd.Dir = r.dir
-	cmd.Env = append(r.environment(), "HOME="+os.Getenv("HOME"), "GOCACHE="+os.Getenv("GOCACHE"))
+	cmd.Env = append(r.environment(), toolchain(r.t)...)
 	out, err := cmd.CombinedOutput()
 	r.out = string(out)
 	if err != nil {
