@@ -190,22 +190,27 @@ func (d *Decision) hide(steps []string) {
 	}
 }
 
-// add keeps a decision and tells of it. A message may have been in hand while a reload
-// turned the bodies off: what is in it is hidden then, with the given errors of the
-// steps, and what is added before is cleared by that reload.
+// add keeps a decision and tells of it.
 func (s *sampler) add(d Decision, discreet []string) {
+	s.keep(&d, discreet)
+	s.all.tell(d)
+}
+
+// keep keeps a decision. A message may have been in hand while a reload turned the
+// bodies off: what is in it is hidden then, with the given errors of the steps, and what
+// is kept before is cleared by that reload.
+func (s *sampler) keep(d *Decision, discreet []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.all.bodies.Load() {
 		d.hide(discreet)
 	}
 	if len(s.ring) < keptDecisions {
-		s.ring = append(s.ring, d)
+		s.ring = append(s.ring, *d)
 	} else {
-		s.ring[s.at] = d
+		s.ring[s.at] = *d
 		s.at = (s.at + 1) % keptDecisions
 	}
-	s.all.tell(d)
 }
 
 func (s *sampler) clear() {

@@ -52,6 +52,23 @@ func hello() []byte {
 	return b
 }
 
+// hear serves a client that says that and goes; leave forgets it.
+func (s *Server) hear(said []byte) (leave func()) {
+	c := newConn(s, recorded{bytes.NewReader(said)})
+	s.conns[c] = struct{}{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.serve()
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		panic("it hangs")
+	}
+	return func() { delete(s.conns, c) }
+}
+
 // FuzzHandshake has a client begin with anything. Nobody without a login may have a
 // queue made or a connection counted, and nothing may panic, hang, or be left behind.
 func FuzzHandshake(f *testing.F) {
@@ -67,22 +84,11 @@ func FuzzHandshake(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := New(Config{MaxMemory: 1 << 16, MaxMessage: 1 << 14, HandshakeTimeout: time.Hour})
-		c := newConn(s, recorded{bytes.NewReader(data)})
-		s.conns[c] = struct{}{}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			c.serve()
-		}()
-		select {
-		case <-done:
-		case <-time.After(20 * time.Second):
-			panic("it hangs")
-		}
+		leave := s.hear(data)
 		if !bytes.HasPrefix(data, []byte("AMQP\x00\x00\x09\x01")) && len(s.vhosts["/"].queues) > 0 {
 			t.Errorf("%d queues without a header of the protocol", len(s.vhosts["/"].queues))
 		}
-		delete(s.conns, c)
+		leave()
 		s.Close()
 		if used := s.used.Load(); used != 0 {
 			t.Errorf("%d bytes are left", used)
@@ -115,19 +121,8 @@ func FuzzConnection(f *testing.F) {
 			}
 			data = data[5+n:]
 		}
-		c := newConn(s, recorded{bytes.NewReader(in)})
-		s.conns[c] = struct{}{}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			c.serve()
-		}()
-		select {
-		case <-done:
-		case <-time.After(20 * time.Second):
-			panic("it hangs")
-		}
-		delete(s.conns, c)
+		leave := s.hear(in)
+		leave()
 		for _, v := range s.vhosts {
 			for _, q := range v.queues {
 				if q.unacked != 0 || len(q.consumers) != 0 || q.owner != nil {

@@ -29,7 +29,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"time"
 
 	"github.com/wasmrouter/router/amqp"
@@ -193,11 +192,15 @@ var closeTimeout = 10 * time.Second
 // cancelled, as it has to be.
 func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	timer := time.AfterFunc(math.MaxInt64, cancel)
-	stop := context.AfterFunc(ctx, func() { timer.Reset(closeTimeout) })
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(closeTimeout):
+			cancel()
+		case <-longer.Done():
+		}
+	})
 	return longer, func() {
 		stop()
-		timer.Stop()
 		cancel()
 	}
 }

@@ -133,18 +133,24 @@ func (w *world) load() {
 	})
 }
 
-// reject sends messages that end as dead letters, and waits until they are there.
-func (w *world) reject(n int) {
+// channel opens a channel on a connection of its own, which closed closes.
+func (w *world) channel() (ch *amqp091.Channel, closed func()) {
 	w.t.Helper()
 	conn, err := amqp091.Dial("amqp://me:hidden-password@" + w.amqp + "/")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer func() { _ = conn.Close() }()
-	ch, err := conn.Channel()
-	if err != nil {
+	if ch, err = conn.Channel(); err != nil {
 		w.t.Fatal(err)
 	}
+	return ch, func() { _ = conn.Close() }
+}
+
+// reject sends messages that end as dead letters, and waits until they are there.
+func (w *world) reject(n int) {
+	w.t.Helper()
+	ch, closed := w.channel()
+	defer closed()
 	for i := range n {
 		body := fmt.Sprintf(`{"type":"created","id":%q}`, script)
 		if err := ch.Publish("", "orders", false, false, amqp091.Publishing{MessageId: fmt.Sprint("bad-", i), ContentType: "application/json", Body: []byte(body)}); err != nil {
@@ -163,15 +169,8 @@ func (w *world) reject(n int) {
 // remove takes a queue away.
 func (w *world) remove(queue string) {
 	w.t.Helper()
-	conn, err := amqp091.Dial("amqp://me:hidden-password@" + w.amqp + "/")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	ch, err := conn.Channel()
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	ch, closed := w.channel()
+	defer closed()
 	if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
 		w.t.Fatal(err)
 	}

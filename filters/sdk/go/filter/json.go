@@ -376,7 +376,7 @@ func unescapeOne(dst, raw []byte) ([]byte, int) {
 	return dst, 0
 }
 
-// hex4 reads a \uXXXX escape, or returns -1.
+// hex4 reads an escape of \u and four hexadecimal digits, or returns -1.
 func hex4(raw []byte) rune {
 	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
 		return -1

@@ -413,7 +413,7 @@ fn character<'a>(raw: &'a [u8], utf8: &mut [u8; 4]) -> Option<(usize, &'a [u8])>
     Some((c.encode_utf8(utf8).len(), raw.get(used..)?))
 }
 
-/// Reads an escape of the form `\uXXXX`.
+/// Reads an escape of `\u` and four hexadecimal digits.
 fn hex4(raw: &[u8]) -> Option<u32> {
     if raw.get(..2)? != b"\\u" {
         return None;
