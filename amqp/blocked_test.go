@@ -3,6 +3,7 @@ package amqp_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,11 +25,15 @@ func testABlockedConnectionIsWaitedFor(t *testing.T, at *testbroker.Broker) {
 	const timeout = 200 * time.Millisecond
 	b := newBroker(t, at, amqp.Config{ConfirmTimeout: timeout, WriteTimeout: timeout, Heartbeat: time.Second})
 	c := listen(t, b, router.Source{Queue: name})
-	s := b.Sender("test")
+	s, other := b.Sender("test"), b.Sender("other") // calls of one are not concurrent
 	defer s.Close()
-	for send(ctx, t, s, queue(name), message("first")) != nil { // the first may be slow
+	defer other.Close()
+	for _, s := range []router.Sender{s, other} {
+		for send(ctx, t, s, queue(name), message("first")) != nil { // the first may be slow
+		}
 	}
-	d := c.next(ctx, t)
+	first, d := c.next(ctx, t), c.next(ctx, t)
+	first.Settler.Ack(first.Tag)
 	losses := stat(b, "send").Reconnects
 
 	if err := at.Block(ctx); err != nil {
@@ -51,13 +56,13 @@ func testABlockedConnectionIsWaitedFor(t *testing.T, at *testbroker.Broker) {
 		}
 	}
 	d.Settler.Ack(d.Tag) // listeners go on
-	waitFor(ctx, t, "the ack is sent", func() bool { return b.Stat().Acked == 1 })
+	waitFor(ctx, t, "the ack is sent", func() bool { return b.Stat().Acked == 2 })
 
 	impatient, cancel := context.WithCancelCause(ctx)
 	given := errors.New("given up")
 	waiting := make(chan error, 1)
 	env2, r2 := message("given up"), newReceipt()
-	go func() { waiting <- s.Send(impatient, queue(name), &env2, r2) }()
+	go func() { waiting <- other.Send(impatient, queue(name), &env2, r2) }()
 	waitFor(ctx, t, "the confirm timeout would have passed twice", func() bool { return stat(b, "send").BlockedFor > 2*timeout })
 	select {
 	case err := <-waiting:
@@ -71,7 +76,7 @@ func testABlockedConnectionIsWaitedFor(t *testing.T, at *testbroker.Broker) {
 		t.Errorf("send = %v, want its ctx's cause", err)
 	}
 	env3, r3 := message("after"), newReceipt()
-	go func() { waiting <- s.Send(ctx, queue(name), &env3, r3) }()
+	go func() { waiting <- other.Send(ctx, queue(name), &env3, r3) }()
 
 	if err := at.Unblock(ctx); err != nil {
 		t.Fatal(err)
@@ -92,9 +97,9 @@ func testABlockedConnectionIsWaitedFor(t *testing.T, at *testbroker.Broker) {
 	if n := r2.settled.Load(); n != 0 {
 		t.Errorf("the receipt of a send that failed was settled %d times", n)
 	}
-	for body := ""; body != "after"; {
+	for due := []string{"blocked", "after"}; len(due) > 0; {
 		d := c.next(ctx, t)
 		d.Settler.Ack(d.Tag)
-		body = string(d.Envelope.Body)
+		due = slices.DeleteFunc(due, func(body string) bool { return body == string(d.Envelope.Body) })
 	}
 }
