@@ -209,7 +209,7 @@ func (s *Browsing) look(ctx context.Context) (left int, err error) {
 		return err
 	})
 	if err != nil {
-		return 0, explain(err, fmt.Sprintf("queue %q", queue))
+		return 0, explain(s.conn.why(err), fmt.Sprintf("queue %q", queue))
 	}
 	return <-ready, nil
 }
@@ -240,7 +240,7 @@ func (s *Browsing) get(ctx context.Context) (*amqp091.Delivery, error) {
 		return err
 	})
 	if err != nil {
-		return nil, explain(err, fmt.Sprintf("queue %q", queue))
+		return nil, explain(s.conn.why(err), fmt.Sprintf("queue %q", queue))
 	}
 	d := <-answer
 	if d != nil {
@@ -275,13 +275,7 @@ func (s *Browsing) lost() error {
 	if e := <-s.closes; e != nil {
 		err = fmt.Errorf("channel lost: %w", e)
 	}
-	if s.conn.lib.IsClosed() {
-		<-s.conn.lost
-		if s.conn.err != nil {
-			err = s.conn.err
-		}
-	}
-	if undecodable(err) {
+	if err = s.conn.why(err); undecodable(err) {
 		return fmt.Errorf("the next one cannot be decoded: %w", err)
 	}
 	return err

@@ -41,7 +41,7 @@ func (s *Browsing) consume(ctx context.Context) error {
 		return s.lost()
 	}
 	if err != nil {
-		return explain(err, fmt.Sprintf("queue %q", queue))
+		return explain(s.conn.why(err), fmt.Sprintf("queue %q", queue))
 	}
 	s.deliveries, s.batch, s.open, s.first = <-opened, batch, 0, s.last+1
 	return nil

@@ -226,6 +226,18 @@ func (c *conn) ends(ctx context.Context, err error) bool {
 	return true
 }
 
+// why returns why the connection has ended, and err if it has not, or not of itself.
+func (c *conn) why(err error) error {
+	if !c.lib.IsClosed() {
+		return err
+	}
+	<-c.lost
+	if c.err != nil {
+		return c.err
+	}
+	return err
+}
+
 // close ends the connection in order, at most for limit, and waits for its
 // goroutines.
 func (c *conn) close(limit time.Duration) {
