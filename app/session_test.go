@@ -305,9 +305,10 @@ func (r *rig) judge(stat amqp.Stat) {
 				r.Errorf("message %d of %d is not in %s, nor a dead letter", n, r.n, target)
 			}
 		}
-		// A message that was returned holds up no other, and may be sent after all
-		// if it is delivered again before it is a dead letter.
-		if r.returns == 0 || int(stat.Delivered) == r.n {
+		// A message that was returned, or taken for what closed its channel, holds up
+		// no other, and may be sent after all if it is delivered again before it is a
+		// dead letter.
+		if r.returns == 0 && stat.Unsendable == 0 || int(stat.Delivered) == r.n {
 			r.judgeOrder(target, first)
 		}
 	}
