@@ -18,6 +18,7 @@ import (
 // of several, those that the broker takes while others of the same window are on
 // their way back overtake these, as README.md says.
 func TestF14UnroutableForAWhile(t *testing.T) {
+	t.Parallel()
 	for name, more := range map[string][]string{
 		"one at a time": {"prefetch = 1"},
 		"window":        {"prefetch = 256"},
@@ -53,6 +54,7 @@ func TestF14UnroutableForAWhile(t *testing.T) {
 // Half of 64 keys go where no queue is. Exactly theirs become dead letters, with the
 // reason and after as many attempts as the route says, while 64 channels are at it.
 func TestF14UnroutableForEver(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		retry    string
 		attempts int64

@@ -14,6 +14,7 @@ import (
 // The target queue refuses everything for a while: messages wait and are tried no
 // more often than the backoff allows.
 func TestF15NacksForAWhile(t *testing.T) {
+	t.Parallel()
 	const backoff, longest = 20 * time.Millisecond, 100 * time.Millisecond
 	for name, tc := range map[string]struct {
 		window int
@@ -65,7 +66,7 @@ func TestF15NacksForEver(t *testing.T) {
 	tr := harness.NewTrial(t, n, harness.Load{Seed: harness.Seed(t), Count: harness.Messages(t, 2000), Keys: 8, Pad: 64})
 	tr.Window, tr.Letter = 0, true
 	newDoor(t, n, tr.Out).shut()
-	tr.Begin(n.URL(), fmt.Sprintf(`retry = { max_attempts = %d, backoff = "5ms" }`, attempts))
+	tr.Begin(n.URL(), fmt.Sprintf(`retry = { max_attempts = %d, backoff = "1ms" }`, attempts))
 	tr.Struck("target refuses for ever")
 	harness.AwaitEmpty(t, n, tr.In)
 	count := float64(tr.Load.Count)

@@ -133,6 +133,7 @@ func TestF16ExchangeDeletedForGood(t *testing.T) {
 // The exchange is not there when the router starts, whether it is to be there by the
 // configuration or not: the other route works, and /readyz says what is lacking.
 func TestF16ExchangeMissingAtTheStart(t *testing.T) {
+	t.Parallel()
 	for name, configured := range map[string]bool{"unknown": false, "in the configuration": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

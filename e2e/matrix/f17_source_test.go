@@ -15,6 +15,7 @@ import (
 // again what has not arrived. What the router had taken and sent on before is not
 // among that, so that nothing is there twice.
 func TestF17SourceDeleted(t *testing.T) {
+	t.Parallel()
 	for name, configured := range map[string]bool{"declared by others": false, "in the configuration": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -121,6 +121,7 @@ func (g gate) answer(ctx context.Context, in *rpc.Incoming) (rpc.Reply, error) {
 // dies. Each ends with its own reply or with an error by its deadline, and nothing is
 // left of it.
 func TestF24Calls(t *testing.T) {
+	t.Parallel()
 	// All connections, the router's, the callers' and the server's, are closed again
 	// and again. A client waits for its reply beyond that, so most calls are answered.
 	t.Run("connections closed", func(t *testing.T) {

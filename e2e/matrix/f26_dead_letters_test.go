@@ -17,6 +17,7 @@ import (
 // so and tries no more often than the backoff allows; it is killed, and they are
 // there; and when the queue takes them, each is there once.
 func TestF26DeadLettersNotTaken(t *testing.T) {
+	t.Parallel()
 	const (
 		keys, window     = 8, 64
 		backoff, longest = 50 * time.Millisecond, 200 * time.Millisecond

@@ -20,6 +20,7 @@ import (
 // TestDeadCallersDelayNobodyOverRabbitMQ and e2e/oslo's TestDeadClientsDelayNobody
 // are the same for servers.
 func TestF31DeadCallers(t *testing.T) {
+	t.Parallel()
 	const dead, living = 256, 32
 	for name, tc := range map[string]struct {
 		mode   string

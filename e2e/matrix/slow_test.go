@@ -13,6 +13,7 @@ import (
 // few bytes. That is no fault: nothing times out, nothing is sent again, and no
 // connection is lost.
 func TestF12SlowLink(t *testing.T) {
+	t.Parallel()
 	const there, jitter = 100, 20 // ms, in each direction
 	for _, link := range []struct {
 		name     string
