@@ -2,10 +2,15 @@ package console
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/wasmrouter/router/filters"
 	"github.com/wasmrouter/router/internal/chromium"
 )
 
@@ -87,6 +92,43 @@ func TestPromoteAndRollBack(t *testing.T) {
 		step("#promote", "main", "promoted")
 		step("#rollback", "danger", "rolled-back")
 		p.well()
+	})
+}
+
+// A filter's module is read again from its page; one that cannot be used changes nothing.
+func TestAFilterIsReloaded(t *testing.T) {
+	w := newWorld(t, "")
+	path := filepath.Join(filepath.Dir(w.path), "own.wasm")
+	write := func(module []byte) (sha256sum string) {
+		if err := os.WriteFile(path, module, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%x", sha256.Sum256(module))
+	}
+	versions := map[string][]byte{}
+	for _, name := range []string{"trap", "loop"} {
+		versions[name], _ = filters.Lookup("demo:" + name)
+	}
+	write(versions["loop"])
+	w.configure(configuration+"[filters.own]\npath = \"own.wasm\"\n[queues.own]\n[routes.own]\nlisten = \"own\"\nfilters = [\"own\"]\nallow = [\"queue:*\"]\n", "")
+	if err := w.app.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eachWay(t, w, func(p *page, how string, do func(string)) {
+		p.on("filter/own", "Filter own")
+		version := map[string]string{"click": "trap", "keyboard": "loop"}[how]
+		runs := `document.getElementById("main").innerText.includes("` + write(versions[version]) + `")`
+		do("#reload")
+		do("dialog button.main")
+		p.said("Filter own was reloaded.")
+		p.Wait(runs)
+		write([]byte("no module"))
+		do("#reload")
+		do("dialog button.main")
+		p.Wait(`document.querySelector("dialog .bad").innerText.includes("own.wasm")`)
+		p.picture("light-filter-not-reloaded")
+		p.Press("Escape")
+		p.Wait(`!document.querySelector("dialog") && ` + runs)
 	})
 }
 

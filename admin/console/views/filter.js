@@ -1,10 +1,11 @@
 // A filter's page.
 
+import { confirm } from "../dialogs.js";
 import { el } from "../dom.js";
 import { bytes, count, rate, sum, time } from "../format.js";
 import { delta, live, quantile } from "../live.js";
 import { address, dim, facts, section, tally, tiles } from "../parts.js";
-import { get, part } from "../api.js";
+import { get, part, post } from "../api.js";
 import { filterMark, planOf } from "./filters.js";
 import { trialSection } from "./trial.js";
 
@@ -22,6 +23,14 @@ function burned(name) {
 const amount = (n) => (n === null ? "–" : n >= 1e6 ? (n / 1e6).toPrecision(3) + " M" : n >= 1e4 ? (n / 1e3).toPrecision(3) + " k" : count(Math.round(n)));
 const share = (n, of) => (of ? ", " + Number(((100 * n) / of).toPrecision(2)) + " % of the limit" : "");
 
+const reload = (name) => confirm(`Reload ${name}?`, "The router reads the filter's module again. One that it cannot use changes nothing; no message is lost or doubled.", {
+	text: "Reload",
+	do: async () => {
+		await post(`filters/${part(name)}/reload`);
+		return `Filter ${name} was reloaded.`;
+	},
+});
+
 export default {
 	title: (name) => "Filter " + name,
 	under: "filters",
@@ -38,7 +47,8 @@ export default {
 		const routes = live.plan.routes.filter((r) => [...r.chain, ...(r.oslo?.replies || [])].some((s) => s.filters.includes(name)));
 		const limits = Object.entries(plan.limits);
 		return [
-			el("div", { class: "top" }, el("h2", {}, el("span", { class: "kind" }, "Filter "), name, " ", filterMark(f))),
+			el("div", { class: "top" }, el("h2", {}, el("span", { class: "kind" }, "Filter "), name, " ", filterMark(f)),
+				el("p", { class: "buttons" }, el("button", { id: "reload", type: "button", on: { click: () => reload(name) } }, "Reload…"))),
 			f.failing ? el("p", { class: "bad" }, "It keeps failing: " + f.failing) : null,
 			tiles([
 				{ name: "Calls", value: rate(delta("filters", name, (x) => x.calls)), unit: "/s" },
