@@ -207,6 +207,13 @@ func TestTargetsHaveTheirRates(t *testing.T) {
 	if p.Eval(`[...document.querySelectorAll(".end title")].some((e) => e.textContent === "queue:dead")`, &dead); dead {
 		t.Error("dead letters are drawn as a target")
 	}
+	var hidden string
+	if p.Eval(`(() => {
+		const all = [...document.querySelectorAll(".rate[data-edge]")].map((x) => [x.dataset.edge, x.getBoundingClientRect()]).filter(([, r]) => r.width > 0);
+		return all.flatMap(([a, r], i) => all.slice(i + 1).filter(([, q]) => r.left < q.right && q.left < r.right && r.top < q.bottom - 3 && q.top < r.bottom - 3).map(([b]) => a + " and " + b)).join(", ");
+	})()`, &hidden); hidden != "" {
+		t.Errorf("figures lie on one another: %s", hidden)
+	}
 	p.readable("a target fails")
 	p.picture("light-target-fails")
 	p.on("route/questions", "Route questions")

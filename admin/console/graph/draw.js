@@ -11,6 +11,7 @@ const endWidth = 210;
 const routeWidth = 316;
 const space = 78;
 const inset = 12;
+const lineHeight = 14;
 const chipHeight = 24;
 const spark = { width: 86, height: 22 };
 
@@ -145,7 +146,7 @@ export class Drawing {
 		this.edges = graph.edges.map((e) => ({ e, path: svg("path", { class: "edge " + e.kind, d: curve(e) }), label: svg("text", { class: "rate", "text-anchor": "middle" }), sent: svg("tspan", {}), failed: svg("tspan", { class: "failed" }) }));
 		this.boxes = graph.nodes.filter((n) => n.kind !== "end").map((n) => ({ n, ...drawBox(n, compact, unfold) }));
 		this.ends = graph.nodes.filter((n) => n.kind === "end").map((n) => ({ n, g: drawEnd(n) }));
-		for (const x of this.edges) this.#label(x.e, x);
+		for (const edge of this.edges) this.#label(edge);
 		this.svg = svg("svg", { class: compact ? "graph compact" : "graph", viewBox: `-4 -4 ${width + 8} ${height + 8}`, role: "group", "aria-label": "Graph of the routes; arrow keys go from one to the next", width: width + 8, height: height + 8 },
 			this.edges.map((x) => x.path), this.ends.map((x) => x.g), this.boxes.map((x) => x.g), this.edges.map((x) => x.label));
 		// Not the drawing itself listens: Chromium lets the Tab key stop at one that does.
@@ -169,17 +170,27 @@ export class Drawing {
 
 	// What a box receives stands where the line reaches it, what it sends on the line to
 	// each target: nearer to the target, where lines that cross are apart.
-	#label(e, { label, sent, failed }) {
+	#label(edge) {
+		const { e, label, sent, failed } = edge;
 		const [x1, y1] = right(e.over?.at(-1) || e.from);
 		const [x2, y2] = left(e.to);
 		if (e.kind === "listen") return place(label, x2 - 32, (e.back ? y2 : y2 + (y1 - y2) * 0.2) - 8);
 		label.setAttribute("data-edge", e.from.label + " → " + e.to.label);
 		const under = Math.max(e.from.y + e.from.height, e.to.y + e.to.height) + 26;
-		const [x, y] = e.back ? [(x1 + x2) / 2, under] : [x2 - 32, y1 + (y2 - y1) * 0.7 + 4];
-		place(label, x, y);
-		place(sent, x, y);
-		place(failed, x, y + 14);
+		edge.at = e.back ? [(x1 + x2) / 2, under] : [x2 - 32, y1 + (y2 - y1) * 0.7 + 4];
 		label.append(sent, failed);
+	}
+
+	// spread places the figures of what is sent, one below the other where they would lie
+	// on one another.
+	#spread() {
+		const end = new Map(); // of the figures above, by where they stand
+		for (const { sent, failed, at: [x, y] } of this.edges.filter((edge) => edge.at && (edge.sent.textContent || edge.failed.textContent)).sort((a, b) => a.at[1] - b.at[1])) {
+			const top = Math.max(y, end.get(x) ?? y);
+			place(sent, x, top);
+			place(failed, x, top + lineHeight);
+			end.set(x, top + lineHeight * (failed.textContent ? 2 : 1));
+		}
 	}
 
 	// update writes what the last status says into the drawing.
@@ -197,6 +208,7 @@ export class Drawing {
 			text(e.kind === "listen" ? label : sent, f.sent > 0 ? rate(f.sent) + "/s" : "");
 			text(failed, f.failed > 0 ? rate(f.failed) + "/s fail" : "");
 		}
+		this.#spread();
 	}
 
 	// flows returns what goes along each edge by the second.
