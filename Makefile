@@ -39,7 +39,7 @@ test: deps ## install what is missing, run every test
 
 .PHONY: race
 race: deps ## test what runs concurrently under the race detector
-	$(GO) test -race -short -timeout 15m -skip '$(RACE_SKIP)' $(RACE)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -skip '$(RACE_SKIP)' $(RACE)
 
 .PHONY: short
 short: ## test without the long end-to-end runs
