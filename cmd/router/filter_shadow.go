@@ -102,7 +102,11 @@ func writeTrial(w io.Writer, r *app.ShadowReport) error {
 		row("to do", s.Advice)
 	}
 	row("new version", "sha256 "+s.SHA256)
-	row("compared", fmt.Sprintf("%d messages, %d of them not, for want of room or time", s.Compared+s.Shed, s.Shed))
+	compared := fmt.Sprintf("%d messages", s.Compared)
+	if s.Shed > 0 {
+		compared += fmt.Sprintf(", and %d not, for want of room or time", s.Shed)
+	}
+	row("compared", compared)
 	row("decided", fmt.Sprintf("%d messages", s.Served))
 	row("differences", fmt.Sprintf("%d messages%s", s.Differences, kinds(s.Kinds)))
 	row("failures", fmt.Sprintf("%d of %d calls", s.Failures, s.Calls))
