@@ -8,6 +8,9 @@ FUZZTIME ?= 10s
 BENCHTIME ?= 1s
 SOAK ?= 30s
 
+# Packages tested at once: they wait for brokers, so one more than there are processors.
+TEST_P := -p $(shell expr $$(nproc) + 1)
+
 # The packages that run goroutines of their own, tested under the race detector.
 RACE := ./pool ./waiter ./broker ./router ./amqp/... ./wasmhost/... ./oslo/osloroute ./rpc ./transport ./app ./app/shadow ./app/record ./app/recording ./app/deadletters ./app/top ./admin ./telemetry/... ./config
 
@@ -34,12 +37,12 @@ deps: ## install what the tests need
 
 .PHONY: test
 test: deps ## install what is missing, run every test
-	$(GO) test -timeout 20m ./...
+	$(GO) test $(TEST_P) -timeout 20m ./...
 	@$(MAKE) --no-print-directory race
 
 .PHONY: race
 race: deps ## test what runs concurrently under the race detector
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -skip '$(RACE_SKIP)' $(RACE)
+	CGO_ENABLED=1 $(GO) test $(TEST_P) -race -short -vet off -timeout 15m -skip '$(RACE_SKIP)' $(RACE)
 
 .PHONY: short
 short: ## test without the long end-to-end runs
