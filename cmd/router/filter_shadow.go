@@ -102,16 +102,16 @@ func writeTrial(w io.Writer, r *app.ShadowReport) error {
 		row("to do", s.Advice)
 	}
 	row("new version", "sha256 "+s.SHA256)
-	compared := fmt.Sprintf("%d messages", s.Compared)
+	compared := count(int(s.Compared), "message")
 	if s.Shed > 0 {
 		compared += fmt.Sprintf(", and %d not, for want of room or time", s.Shed)
 	}
 	row("compared", compared)
-	row("decided", fmt.Sprintf("%d messages", s.Served))
-	row("differences", fmt.Sprintf("%d messages%s", s.Differences, kinds(s.Kinds)))
-	row("failures", fmt.Sprintf("%d of %d calls", s.Failures, s.Calls))
+	row("decided", count(int(s.Served), "message"))
+	row("differences", count(int(s.Differences), "message")+kinds(s.Kinds))
+	row("failures", fmt.Sprintf("%d of %s", s.Failures, count(int(s.Calls), "call")))
 	if s.Slow > 0 {
-		row("too slow", fmt.Sprintf("%d calls", s.Slow))
+		row("too slow", count(int(s.Slow), "call"))
 	}
 	if err := tw.Flush(); err != nil {
 		return err

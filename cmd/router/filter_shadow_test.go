@@ -66,7 +66,7 @@ allow = ["queue:*"]
 	})
 	out, _ := p.ask(exitOK, "shadow", "f")
 	for _, want := range []string{
-		"filter f\n", "state        shadow since ", "compared     1 messages\n", "differences  1 messages: targets 1",
+		"filter f\n", "state        shadow since ", "compared     1 message\n", "differences  1 message: targets 1",
 		"of queue in, in decide\n    targets: queue:out → queue:new\n", `of body: {"type":"x","n":"`,
 	} {
 		if !strings.Contains(out, want) {

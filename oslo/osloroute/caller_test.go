@@ -1,6 +1,7 @@
 package osloroute
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/wasmrouter/router/oslo"
@@ -27,6 +28,9 @@ func TestAProxysCallIsItsCallers(t *testing.T) {
 		}
 		if _, ok := AsCaller(received, sent, 10); ok && compressed {
 			t.Error("it was decompressed beyond the limit")
+		}
+		if _, ok := AsCaller(received, sealed(strings.Repeat("m", limit), own, "reply_router", compressed), limit); ok && compressed {
+			t.Error("what was sent was decompressed beyond the limit")
 		}
 		if _, ok := AsCaller(received, sealed("m", "1", "reply_a", compressed), limit); ok {
 			t.Error("what a route in mode forward sends is taken for a proxy's")
