@@ -9,7 +9,7 @@ BENCHTIME ?= 1s
 SOAK ?= 30s
 
 # Packages tested at once: they wait for brokers, so one more than there are processors.
-TEST_P := -p $(shell expr $$(nproc) + 1)
+TEST_P = -p $(shell expr $$(nproc) + 1)
 
 # The packages that run goroutines of their own, tested under the race detector.
 RACE := ./pool ./waiter ./broker ./router ./amqp/... ./wasmhost/... ./oslo/osloroute ./rpc ./transport ./app ./app/shadow ./app/record ./app/recording ./app/deadletters ./app/top ./admin ./telemetry/... ./config
